@@ -1,0 +1,84 @@
+"""Conventions: pixel origin, axis order, rounding and units, stated once and cited everywhere.
+
+- Pixel centres are at integers. An image has an origin (x0, y0): the centre of its lower-left
+  pixel, in the frame of its WCS, PSF and aperture corrections. It need not be (0, 0).
+- Arrays are indexed ``[y - y0, x - x0]``; shapes are (height, width). Positions are passed as
+  ``x, y``.
+- A pixel covers [i - 0.5, i + 0.5): the nearest pixel of p is floor(p + 0.5).
+- Angles inside the package are radians, ICRS; tables and messages name their unit.
+- Images and variances are float32, masks unsigned or signed integers, PSF images and fluxes
+  float64.
+- Instrumental fluxes are in the image's unit, called ``ct`` in columns named ``_instFlux``, as the
+  pipelines do; calibrated ones are in nJy.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+type FloatArray = npt.NDArray[np.float64]
+type IntArray = npt.NDArray[np.int64]
+type BoolArray = npt.NDArray[np.bool_]
+
+AB_ZERO_POINT_NJY = 31.4
+"""AB magnitude of a source of 1 nJy, as the pipelines round it."""
+
+
+def nearest_pixel(position: npt.ArrayLike) -> FloatArray:
+    """Round positions half up to the nearest pixel.
+
+    Parameters
+    ----------
+    position
+        Pixel coordinates, any shape.
+
+    Returns
+    -------
+    Whole numbers, as float64 so that NaN and infinity pass through.
+    """
+    return np.floor(np.asarray(position, dtype=np.float64) + 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An integer box of pixels, ``x0 <= x < x_stop`` and ``y0 <= y < y_stop``."""
+
+    x0: int
+    y0: int
+    width: int
+    height: int
+
+    @property
+    def x_stop(self) -> int:
+        return self.x0 + self.width
+
+    @property
+    def y_stop(self) -> int:
+        return self.y0 + self.height
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width), the shape of an array that covers the box."""
+        return self.height, self.width
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> BoolArray:
+        """Tell whether the nearest pixel of each position lies in the box; False for NaN."""
+        column, row = nearest_pixel(x), nearest_pixel(y)
+        inside: BoolArray = (
+            (column >= self.x0) & (column < self.x_stop) & (row >= self.y0) & (row < self.y_stop)
+        )
+        return inside
+
+    def intersection(self, other: "Box") -> "Box":
+        """Return the common pixels; width or height is 0 where there are none."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        return Box(
+            x0,
+            y0,
+            max(min(self.x_stop, other.x_stop) - x0, 0),
+            max(min(self.y_stop, other.y_stop) - y0, 0),
+        )
+
+    def __str__(self) -> str:
+        return f"x {self.x0}..{self.x_stop - 1}, y {self.y0}..{self.y_stop - 1}"

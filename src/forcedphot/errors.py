@@ -1,0 +1,53 @@
+"""Errors: one root, each leaf also a built-in type; the command line exits with ``exit_code``.
+
+Per-source trouble is never an exception: it is a NaN value and a flag in the output row.
+Everything here is about a whole input (a table, an image, a configuration) that cannot be used.
+"""
+
+
+class ForcedPhotError(Exception):
+    """Root of all errors that forcedphot raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigurationError(ForcedPhotError, ValueError):
+    """A configuration that cannot be run: unknown plugin, a slot that nothing fills, bad radii."""
+
+    exit_code = 2
+
+
+class InputTableError(ForcedPhotError, ValueError):
+    """A table of positions that cannot be used: missing column, wrong unit, ids that are no integers."""
+
+    exit_code = 3
+
+
+class ExposureError(ForcedPhotError, ValueError):
+    """An image that lacks what the measurement needs: no PSF, no WCS, no variance, shapes that differ."""
+
+    exit_code = 4
+
+
+class FileFormatError(ForcedPhotError, OSError):
+    """A file that is damaged, truncated, or not of a supported format."""
+
+    exit_code = 5
+
+
+class UnsafeContentError(FileFormatError):
+    """A file that asks for code outside the allow-list (a pickled PSF); nothing of it was run."""
+
+    exit_code = 6
+
+
+class OffImageError(ForcedPhotError, ValueError):
+    """Positions outside the image, where the configuration asks for an error instead of flagged rows."""
+
+    exit_code = 7
+
+
+class OutputError(ForcedPhotError, OSError):
+    """A result that cannot be written; an earlier file of that name is left as it was."""
+
+    exit_code = 8

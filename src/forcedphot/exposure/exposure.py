@@ -1,0 +1,220 @@
+"""Exposure: the one immutable view of an image that measurement needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..conventions import Box
+from ..errors import ExposureError
+from ..psf.base import Psf
+from .fields import Field
+from .mask import Mask
+from .photo_calib import PhotoCalib
+from .wcs import AstropyWcs, Wcs
+
+if TYPE_CHECKING:
+    from astropy.units import UnitBase
+
+type FloatImage = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which image this is, as far as the file says."""
+
+    instrument: str | None = None
+    visit: int | None = None
+    detector: int | None = None
+    band: str | None = None
+    physical_filter: str | None = None
+    skymap: str | None = None
+    tract: int | None = None
+    patch: int | None = None
+
+    def __str__(self) -> str:
+        known = ((name, getattr(self, name)) for name in self.__slots__)
+        return ", ".join(f"{name}={value}" for name, value in known if value is not None) or "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """An image with all that forced photometry needs.
+
+    The arrays are held, not copied; treat them as read-only. Conventions for pixels and units
+    are those of `forcedphot.conventions`.
+
+    Parameters
+    ----------
+    image
+        Pixels, float32, shape (height, width), native byte order.
+    variance
+        Variance of each pixel, square of the image's unit, same shape and type.
+    mask
+        Named mask planes, same shape.
+    x0, y0
+        Origin: the pixel coordinates of ``image[0, 0]``.
+    wcs
+        Sky <-> pixel.
+    psf
+        Point-spread function.
+    aperture_corrections
+        Factors by flux column, such as ``base_PsfFlux_instFlux``; None if the image has none.
+    photo_calib
+        Calibration from the image's unit to nJy.
+    unit
+        Unit of the pixels; None if unknown.
+    identity
+        Visit, detector, band, tract, patch, where known.
+    metadata
+        Header cards and the like; carried along, never interpreted.
+
+    Raises
+    ------
+    ExposureError
+        If the planes differ in shape or are not of the types above.
+    """
+
+    image: FloatImage
+    variance: FloatImage | None = None
+    mask: Mask | None = None
+    x0: int = 0
+    y0: int = 0
+    wcs: Wcs | None = None
+    psf: Psf | None = None
+    aperture_corrections: Mapping[str, Field] | None = None
+    photo_calib: PhotoCalib | None = None
+    unit: UnitBase | None = None
+    identity: Identity = field(default_factory=Identity)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 2 or 0 in self.image.shape:
+            raise ExposureError(f"An image has two dimensions and some pixels; got shape {self.image.shape}.")
+        planes = {"image": self.image, "variance": self.variance}
+        for name, plane in planes.items():
+            if plane is not None and plane.dtype != np.float32:
+                raise ExposureError(
+                    f"The {name} plane should be native float32, not {plane.dtype}; "
+                    "Exposure.from_arrays converts."
+                )
+        planes["mask"] = None if self.mask is None else self.mask.array
+        for name, plane in planes.items():
+            if plane is not None and plane.shape != self.image.shape:
+                raise ExposureError(
+                    f"The {name} plane has shape {plane.shape}, the image {self.image.shape}; they must be equal."
+                )
+
+    @property
+    def bbox(self) -> Box:
+        """The image's box in its pixel frame."""
+        height, width = self.image.shape
+        return Box(self.x0, self.y0, width, height)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Exposure:
+        """Read any supported file: ExposureF or lsst.images FITS.
+
+        Parameters
+        ----------
+        path
+            A local file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        FileFormatError
+            If the file is damaged, truncated or of another kind.
+        UnsafeContentError
+            If its PSF is a pickle that asks for classes outside the allow-list.
+        """
+        # The one place that knows the readers from below: `Exposure.read` is the front door.
+        from ..io.read import read_exposure
+
+        return read_exposure(path)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        image: npt.ArrayLike,
+        *,
+        variance: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | Mask | None = None,
+        mask_planes: Mapping[str, int] | None = None,
+        psf: Psf | npt.ArrayLike | None = None,
+        wcs: Any = None,
+        x0: int = 0,
+        y0: int = 0,
+        **components: Any,
+    ) -> Exposure:
+        """Build an exposure from arrays of any numeric type.
+
+        Parameters
+        ----------
+        image, variance
+            Two-dimensional; converted to float32 (copied only if they are not).
+        mask
+            Integers with ``mask_planes`` naming the bits; or booleans, True for bad pixels, which
+            become the plane BAD; or a `Mask`.
+        psf
+            A `Psf`, or a kernel image of odd shape (normalised to sum 1).
+        wcs
+            A `Wcs`, or an ``astropy.wcs.WCS`` for array indices (its pixel (0, 0) is
+            ``image[0, 0]``).
+        x0, y0
+            Origin of the image.
+        components
+            The other fields of `Exposure`.
+
+        Raises
+        ------
+        ExposureError
+            If the shapes differ, or a boolean mask is given with ``mask_planes``.
+        """
+        from ..psf.kernel_image import KernelImagePsf
+
+        if mask is not None and not isinstance(mask, Mask):
+            bits = np.asarray(mask)
+            if bits.dtype == np.bool_:
+                if mask_planes:
+                    raise ExposureError("A boolean mask becomes the plane BAD; give mask_planes with integers only.")
+                mask = Mask(bits.view(np.uint8), {"BAD": 0})
+            else:
+                mask = Mask(bits.astype(bits.dtype.newbyteorder("="), copy=False), dict(mask_planes or {}))
+        if psf is not None and not isinstance(psf, Psf):
+            psf = KernelImagePsf(np.asarray(psf, dtype=np.float64))
+        if wcs is not None and not isinstance(wcs, Wcs):
+            wcs = AstropyWcs(wcs, x0=x0, y0=y0)
+        return cls(
+            image=np.ascontiguousarray(image, dtype=np.float32),
+            variance=None if variance is None else np.ascontiguousarray(variance, dtype=np.float32),
+            mask=mask,
+            psf=psf,
+            wcs=wcs,
+            x0=x0,
+            y0=y0,
+            **components,
+        )
+
+    @classmethod
+    def from_lsst_images(cls, image: Any) -> Exposure:
+        """View a VisitImage, DifferenceImage or CellCoadd of lsst.images; pixels are not copied.
+
+        Raises
+        ------
+        TypeError
+            If ``image`` is none of these.
+        """
+        from ..io.lsst_images import exposure_from_lsst_images
+
+        return exposure_from_lsst_images(image)
+
+    def with_variance(self, variance: FloatImage, **metadata: Any) -> Exposure:
+        """Return the same exposure with another variance plane, and cards added to its metadata."""
+        return replace(self, variance=variance, metadata={**self.metadata, **metadata})

@@ -1,0 +1,7 @@
+"""Point-spread functions: the protocol and one module a model."""
+
+from .base import Psf, Stamps
+from .cell import CellPsf
+from .kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
+
+__all__ = ["CellPsf", "DoubleGaussianPsf", "GaussianPsf", "KernelImagePsf", "Psf", "Stamps"]
