@@ -82,3 +82,33 @@ class Box:
 
     def __str__(self) -> str:
         return f"x {self.x0}..{self.x_stop - 1}, y {self.y0}..{self.y_stop - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class CellGrid:
+    """A regular grid of cells that fills a box; the first cell starts at the box's origin."""
+
+    box: Box
+    cell_width: int
+    cell_height: int
+
+    def look_up(self, values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Return the value of the cell that holds each position's nearest pixel.
+
+        Parameters
+        ----------
+        values
+            Shape (rows, columns, ...): anything per cell.
+        x, y
+            Positions, pixels, shape (n,).
+
+        Returns
+        -------
+        Shape (n, ...); NaN for positions outside the grid.
+        """
+        result = np.full((len(x), *values.shape[2:]), np.nan)
+        inside = self.box.contains(x, y)
+        column = (nearest_pixel(x[inside]).astype(np.int64) - self.box.x0) // self.cell_width
+        row = (nearest_pixel(y[inside]).astype(np.int64) - self.box.y0) // self.cell_height
+        result[inside] = values[row, column]
+        return result

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ..conventions import Box, FloatArray
+from ..conventions import Box, CellGrid, FloatArray
 
 
 @runtime_checkable
@@ -56,31 +56,14 @@ class CellField:
 
     Parameters
     ----------
-    box
-        All the cells.
-    cell_width, cell_height
-        Size of a cell, pixels.
+    grid
+        The cells.
     values
         Shape (rows, columns); NaN for a missing cell.
     """
 
-    box: Box
-    cell_width: int
-    cell_height: int
+    grid: CellGrid
     values: npt.NDArray[np.float64]
 
     def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        result = np.full(np.shape(x), np.nan)
-        inside = self.box.contains(x, y)
-        column, row = cell_index(self.box, self.cell_width, self.cell_height, x[inside], y[inside])
-        result[inside] = self.values[row, column]
-        return result
-
-
-def cell_index(
-    box: Box, cell_width: int, cell_height: int, x: FloatArray, y: FloatArray
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the (column, row) of the cell that holds each position's nearest pixel."""
-    column = np.floor((np.floor(x + 0.5) - box.x0) / cell_width).astype(np.int64)
-    row = np.floor((np.floor(y + 0.5) - box.y0) / cell_height).astype(np.int64)
-    return column, row
+        return self.grid.look_up(self.values, x, y)

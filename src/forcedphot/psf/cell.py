@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ..conventions import BoolArray, Box, FloatArray
+from ..conventions import BoolArray, CellGrid, FloatArray
 from ..errors import ExposureError
-from ..exposure.fields import cell_index
 from .base import Psf
 
 
@@ -15,20 +14,22 @@ class CellPsf(Psf):
     ----------
     kernels
         Shape (rows, columns, height, width), odd stamps of sum 1, centred; NaN for a missing cell.
-    box
-        All the cells.
-    cell_width, cell_height
-        Size of a cell, pixels.
+    grid
+        The cells.
+
+    Raises
+    ------
+    ExposureError
+        If the kernels have another shape.
     """
 
-    def __init__(self, kernels: FloatArray, box: Box, cell_width: int, cell_height: int) -> None:
+    def __init__(self, kernels: FloatArray, grid: CellGrid) -> None:
         if kernels.ndim != 4 or kernels.shape[2] % 2 == 0 or kernels.shape[3] % 2 == 0:
             raise ExposureError(
                 f"The kernels of a cell PSF have shape (rows, columns, odd, odd); got {kernels.shape}."
             )
         self._kernels = np.ascontiguousarray(kernels, dtype=np.float64)
-        self._box = box
-        self._cell_size = cell_width, cell_height
+        self._grid = grid
         self._cell_moments: FloatArray | None = None
 
     @property
@@ -36,7 +37,7 @@ class CellPsf(Psf):
         return self._kernels.shape[2], self._kernels.shape[3]
 
     def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:
-        images = self._per_cell(self._kernels, x, y)
+        images = self._grid.look_up(self._kernels, x, y)
         return images, np.isfinite(images).all(axis=(1, 2))
 
     def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -46,12 +47,4 @@ class CellPsf(Psf):
             rows, columns = self._kernels.shape[:2]
             flat = self._kernels.reshape(rows * columns, *self.stamp_shape)
             self._cell_moments = adaptive_moments(flat).reshape(rows, columns, 3)
-        return self._per_cell(self._cell_moments, x, y)
-
-    def _per_cell(self, values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Look values up by the cell of each position; NaN outside the grid."""
-        result = np.full((len(x), *values.shape[2:]), np.nan)
-        inside = self._box.contains(x, y)
-        column, row = cell_index(self._box, *self._cell_size, x[inside], y[inside])
-        result[inside] = values[row, column]
-        return result
+        return self._grid.look_up(self._cell_moments, x, y)
