@@ -1,6 +1,6 @@
 """Wcs: sky <-> pixel for many positions at once, over Starlink AST or astropy."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
@@ -72,16 +72,35 @@ class AstWcs:
         return ra % (2.0 * np.pi), dec
 
     def _transform(self, first: FloatArray, second: FloatArray, *, forward: bool) -> FloatArray:
-        points = np.array([first, second], dtype=np.float64)
-        result = np.full_like(points, np.nan)
-        finite = np.isfinite(points).all(axis=0)
-        if finite.any():
-            with _AST_LOCK:
-                moved = np.array(self._frame_set.tran(points[:, finite], forward), dtype=np.float64)
-            # AST marks undefined positions with its BAD value, the most negative double.
-            moved[:, (np.abs(moved) > 1e300).any(axis=0)] = np.nan
-            result[:, finite] = moved
-        return result
+        return transform_with_ast(lambda points: self._frame_set.tran(points, forward), first, second)
+
+
+def transform_with_ast(
+    transform: Callable[[FloatArray], Any], first: FloatArray, second: FloatArray
+) -> FloatArray:
+    """Call code that uses AST, one thread at a time, and only with finite positions.
+
+    Parameters
+    ----------
+    transform
+        Takes and returns coordinates of shape (2, n).
+    first, second
+        Coordinates, shape (n,).
+
+    Returns
+    -------
+    Shape (2, n); NaN where the input is not finite or the mapping is undefined.
+    """
+    points = np.array([first, second], dtype=np.float64)
+    result = np.full_like(points, np.nan)
+    finite = np.isfinite(points).all(axis=0)
+    if finite.any():
+        with _AST_LOCK:
+            moved = np.array(transform(points[:, finite]), dtype=np.float64)
+        # AST marks undefined positions with its BAD value, the most negative double.
+        moved[:, (np.abs(moved) > 1e300).any(axis=0)] = np.nan
+        result[:, finite] = moved
+    return result
 
 
 class AstropyWcs:
