@@ -1,0 +1,1 @@
+"""Files and foreign objects in, tables out."""
