@@ -12,14 +12,15 @@ _HOMES = {
     "Exposure": "exposure",
     "ForcedMeasurementDriverConfig": "driver",
     "ForcedMeasurementDriverTask": "driver",
-    "measure": "driver",
+    "measure": "one_call",
 }
 
 __all__ = ["Exposure", "ForcedMeasurementDriverConfig", "ForcedMeasurementDriverTask", "measure"]
 
 if TYPE_CHECKING:
-    from .driver import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask, measure
+    from .driver import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
     from .exposure import Exposure
+    from .one_call import measure
 
 
 def __getattr__(name: str) -> object:

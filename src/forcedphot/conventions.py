@@ -13,11 +13,13 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 type FloatArray = npt.NDArray[np.float64]
+type FloatValues = npt.NDArray[np.floating[Any]]  # float32 or float64
 type IntArray = npt.NDArray[np.int64]
 type BoolArray = npt.NDArray[np.bool_]
 
@@ -65,9 +67,7 @@ class Box:
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> BoolArray:
         """Tell whether the nearest pixel of each position lies in the box; False for NaN."""
         column, row = nearest_pixel(x), nearest_pixel(y)
-        inside: BoolArray = (
-            (column >= self.x0) & (column < self.x_stop) & (row >= self.y0) & (row < self.y_stop)
-        )
+        inside: BoolArray = (column >= self.x0) & (column < self.x_stop) & (row >= self.y0) & (row < self.y_stop)
         return inside
 
     def intersection(self, other: "Box") -> "Box":

@@ -1,0 +1,1 @@
+"""Catalogs: schemas, flux units, and astropy tables."""

@@ -96,12 +96,11 @@ class Exposure:
     def __post_init__(self) -> None:
         if self.image.ndim != 2 or 0 in self.image.shape:
             raise ExposureError(f"An image has two dimensions and some pixels; got shape {self.image.shape}.")
-        planes = {"image": self.image, "variance": self.variance}
+        planes: dict[str, npt.NDArray[Any] | None] = {"image": self.image, "variance": self.variance}
         for name, plane in planes.items():
             if plane is not None and plane.dtype != np.float32:
                 raise ExposureError(
-                    f"The {name} plane should be native float32, not {plane.dtype}; "
-                    "Exposure.from_arrays converts."
+                    f"The {name} plane should be native float32, not {plane.dtype}; Exposure.from_arrays converts."
                 )
         planes["mask"] = None if self.mask is None else self.mask.array
         for name, plane in planes.items():
@@ -183,7 +182,9 @@ class Exposure:
             bits = np.asarray(mask)
             if bits.dtype == np.bool_:
                 if mask_planes:
-                    raise ExposureError("A boolean mask becomes the plane BAD; give mask_planes with integers only.")
+                    raise ExposureError(
+                        "A boolean mask becomes the plane BAD; give mask_planes with integers only."
+                    )
                 mask = Mask(bits.view(np.uint8), {"BAD": 0})
             else:
                 mask = Mask(bits.astype(bits.dtype.newbyteorder("="), copy=False), dict(mask_planes or {}))

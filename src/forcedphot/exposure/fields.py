@@ -24,7 +24,7 @@ class ConstantField:
 
     value: float
 
-    def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:
+    def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:  # noqa: ARG002
         return np.full(np.shape(x), self.value, dtype=np.float64)
 
 
@@ -46,8 +46,7 @@ class ChebyshevField:
     def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:
         scaled_x = 2.0 * (np.asarray(x) - self.box.x0 + 0.5) / self.box.width - 1.0
         scaled_y = 2.0 * (np.asarray(y) - self.box.y0 + 0.5) / self.box.height - 1.0
-        values: FloatArray = np.polynomial.chebyshev.chebval2d(scaled_y, scaled_x, self.coefficients)
-        return values
+        return np.asarray(np.polynomial.chebyshev.chebval2d(scaled_y, scaled_x, self.coefficients), np.float64)
 
 
 @dataclass(frozen=True, slots=True)

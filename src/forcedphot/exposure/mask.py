@@ -47,6 +47,9 @@ class Mask:
             raise ExposureError(
                 f"A mask is a two-dimensional integer image; got {self.array.dtype} of shape {self.array.shape}."
             )
+        if self.array.dtype == np.uint64:
+            # Kernels combine masks with signed integers; the bits are the same.
+            object.__setattr__(self, "array", self.array.view(np.int64))
         n_bits = 8 * self.array.dtype.itemsize
         for name, bit in self.planes.items():
             if not 0 <= bit < n_bits:

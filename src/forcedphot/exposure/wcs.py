@@ -58,9 +58,7 @@ class AstWcs:
         except Ast.AstError as error:
             raise FileFormatError(f"The WCS is not readable AST text: {error}") from error
         if not isinstance(frame_set, Ast.FrameSet):
-            raise FileFormatError(
-                f"The WCS should be an AST FrameSet; the file has {type(frame_set).__name__}."
-            )
+            raise FileFormatError(f"The WCS should be an AST FrameSet; the file has {type(frame_set).__name__}.")
         return cls(frame_set)
 
     def sky_to_pixel(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -135,9 +133,7 @@ class AstropyWcs:
         return np.asarray(x) + self._x0, np.asarray(y) + self._y0
 
     def pixel_to_sky(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        longitude, latitude = self._wcs.pixel_to_world_values(
-            np.asarray(x) - self._x0, np.asarray(y) - self._y0
-        )
+        longitude, latitude = self._wcs.pixel_to_world_values(np.asarray(x) - self._x0, np.asarray(y) - self._y0)
         if self._frame is not None:
             from astropy.coordinates import SkyCoord
 

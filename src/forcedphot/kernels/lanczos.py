@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..conventions import FloatArray
+from ..conventions import FloatArray, FloatValues
 from .compiling import kernel
 
 ORDER = 5
@@ -41,7 +41,7 @@ def lanczos5_taps(fraction: float, taps: FloatArray) -> int:
     with ``ORDER`` more values on each side. Weights are sinc(u) sinc(u / 5) for u = i - fraction,
     normalised to sum 1.
     """
-    offset = 0 if fraction >= 0.0 else 1
+    offset = 0 if fraction > 0.0 else 1
     total = 0.0
     for s in range(N_TAPS):
         u = math.pi * ((ORDER - s - offset) - fraction)
@@ -59,63 +59,52 @@ def lanczos5_taps(fraction: float, taps: FloatArray) -> int:
 
 
 @kernel
-def _shift_images(
-    images: FloatArray, shift_x: FloatArray, shift_y: FloatArray, result: FloatArray
-) -> None:
+def _shift_images(images: FloatArray, shift_x: FloatArray, shift_y: FloatArray, result: FloatArray) -> None:
     n_images, height, width = images.shape
-    padded = np.zeros(width + N_TAPS)
-    rows = np.zeros((height + N_TAPS, width))
-    taps_x = np.empty(N_TAPS)
-    taps_y = np.empty(N_TAPS)
+    # Every row and the whole image get zeros around them, so that one pass runs over all rows.
+    stride = width + N_TAPS
+    padded = np.zeros((height + N_TAPS, stride))
+    flat = padded.reshape(padded.size)
+    shifted_x = np.zeros(flat.size)
+    shifted = np.empty(height * stride)
+    taps = np.empty(N_TAPS)
     for i in range(len(shift_x)):
         image = images[i if n_images > 1 else 0]
         if shift_x[i] == 0.0 and shift_y[i] == 0.0:
             result[i] = image
             continue
-        offset_x = lanczos5_taps(shift_x[i], taps_x)
-        offset_y = lanczos5_taps(shift_y[i], taps_y)
         for y in range(height):
-            padded[ORDER : ORDER + width] = image[y]
-            weigh_row(padded[offset_x:], taps_x, rows[ORDER + y])
+            padded[ORDER + y, ORDER : ORDER + width] = image[y]
+        offset = lanczos5_taps(shift_x[i], taps)
+        weigh_along(flat[offset:], taps, 1, shifted_x)
+        offset = lanczos5_taps(shift_y[i], taps)
+        weigh_along(shifted_x[offset * stride :], taps, stride, shifted)
         for y in range(height):
-            weigh_rows(rows[y + offset_y :], taps_y, result[i, y])
+            result[i, y] = shifted[y * stride : y * stride + width]
 
 
 @kernel
-def weigh_row(values: FloatArray, taps: FloatArray, result: FloatArray) -> None:
-    """Fill ``result[x] = sum(taps[s] * values[x + s])``, unrolled so that it vectorises over x."""
-    t0, t1, t2, t3, t4 = taps[0], taps[1], taps[2], taps[3], taps[4]
-    t5, t6, t7, t8, t9 = taps[5], taps[6], taps[7], taps[8], taps[9]
-    for x in range(len(result)):
-        result[x] = (
-            t0 * values[x]
-            + t1 * values[x + 1]
-            + t2 * values[x + 2]
-            + t3 * values[x + 3]
-            + t4 * values[x + 4]
-            + t5 * values[x + 5]
-            + t6 * values[x + 6]
-            + t7 * values[x + 7]
-            + t8 * values[x + 8]
-            + t9 * values[x + 9]
-        )
+def weigh_along(values: FloatValues, taps: FloatArray, step: int, result: FloatValues) -> None:
+    """Fill ``result[x] = sum(taps[s] * values[x + s * step])`` as far as the values reach.
 
-
-@kernel
-def weigh_rows(rows: FloatArray, taps: FloatArray, result: FloatArray) -> None:
-    """Fill ``result[x] = sum(taps[s] * rows[s, x])``, unrolled so that it vectorises over x."""
-    t0, t1, t2, t3, t4 = taps[0], taps[1], taps[2], taps[3], taps[4]
-    t5, t6, t7, t8, t9 = taps[5], taps[6], taps[7], taps[8], taps[9]
-    for x in range(len(result)):
+    The sum is unrolled and the arrays are flat, so that one long loop vectorises over x. Sums are
+    in the type of the values.
+    """
+    v0, v1, v2, v3, v4 = values, values[step:], values[2 * step :], values[3 * step :], values[4 * step :]
+    v5, v6, v7, v8 = values[5 * step :], values[6 * step :], values[7 * step :], values[8 * step :]
+    v9 = values[9 * step :]
+    t = taps.astype(values.dtype)
+    t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 = t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]
+    for x in range(min(len(v9), len(result))):
         result[x] = (
-            t0 * rows[0, x]
-            + t1 * rows[1, x]
-            + t2 * rows[2, x]
-            + t3 * rows[3, x]
-            + t4 * rows[4, x]
-            + t5 * rows[5, x]
-            + t6 * rows[6, x]
-            + t7 * rows[7, x]
-            + t8 * rows[8, x]
-            + t9 * rows[9, x]
+            t0 * v0[x]
+            + t1 * v1[x]
+            + t2 * v2[x]
+            + t3 * v3[x]
+            + t4 * v4[x]
+            + t5 * v5[x]
+            + t6 * v6[x]
+            + t7 * v7[x]
+            + t8 * v8[x]
+            + t9 * v9[x]
         )

@@ -37,11 +37,11 @@ class KernelImagePsf(Psf):
     def stamp_shape(self) -> tuple[int, int]:
         return self.kernel.shape[0], self.kernel.shape[1]
 
-    def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:
+    def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:  # noqa: ARG002
         n = len(x)
         return np.broadcast_to(self.kernel, (n, *self.kernel.shape)), np.ones(n, dtype=bool)
 
-    def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:
+    def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:  # noqa: ARG002
         if self._moments is None:
             from ..kernels.moments import adaptive_moments
 

@@ -1,0 +1,120 @@
+"""base_CircularApertureFlux: sums within circles of several radii."""
+
+from typing import Any
+
+import numpy as np
+from lsst.pex.config import Field, ListField
+
+from ..catalog.schema import Columns, Schema
+from ..conventions import BoolArray, FloatArray, nearest_pixel
+from ..errors import ConfigurationError
+from .base import ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
+
+
+class CircularApertureFluxConfig(ForcedPluginConfig):
+    """Configuration of base_CircularApertureFlux."""
+
+    radii = ListField[float](
+        doc="Radii of the apertures, pixels", default=[3.0, 4.5, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0]
+    )
+    maxSincRadius = Field[float](
+        doc="Largest radius, pixels, for the more accurate and slower sinc apertures", default=10.0
+    )
+    shiftKernel = Field[str](doc="Kernel that shifts the sinc coefficients; only lanczos5", default="lanczos5")
+
+    def validate(self) -> None:
+        """Refuse radii that no aperture can have, and unknown kernels."""
+        super().validate()
+        radii = list(self.radii)
+        if not all(np.isfinite(radius) and radius > 0 for radius in radii):
+            raise ConfigurationError(f"Aperture radii are positive numbers of pixels; got {radii}.")
+        labels = [_label(radius) for radius in radii]
+        if len(set(labels)) != len(labels):
+            raise ConfigurationError(
+                f"Aperture radii name columns with one decimal; these give the same name twice: {radii}."
+            )
+        if self.shiftKernel != "lanczos5":
+            raise ConfigurationError(f"shiftKernel can only be 'lanczos5'; got {self.shiftKernel!r}.")
+
+
+class CircularApertureFlux(ForcedPlugin):
+    """Sums within circles: band-limited (sinc) up to maxSincRadius, over pixel centres above it."""
+
+    ConfigClass = CircularApertureFluxConfig
+
+    def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:
+        radii = np.array(self.config.radii, dtype=np.float64)
+        is_sinc = radii <= self.config.maxSincRadius
+        prefixes = np.array([f"{self.name}_{_label(radius)}" for radius in radii], dtype=object)
+        self._sinc = radii[is_sinc], list(prefixes[is_sinc])
+        self._circles = radii[~is_sinc], list(prefixes[~is_sinc])
+        for radius, prefix in zip(radii, prefixes, strict=True):
+            schema.add_field(f"{prefix}_instFlux", "float64", f"instFlux within {radius:.6f}-pixel aperture", "ct")
+            schema.add_field(f"{prefix}_instFluxErr", "float64", "1-sigma instFlux uncertainty", "ct")
+            schema.add_field(f"{prefix}_flag", "bool", "General Failure Flag")
+            schema.add_field(
+                f"{prefix}_flag_apertureTruncated", "bool", "aperture did not fit within measurement image"
+            )
+            if prefix in self._sinc[1]:
+                schema.add_field(
+                    f"{prefix}_flag_sincCoeffsTruncated",
+                    "bool",
+                    "full sinc coefficient image did not fit within measurement image",
+                )
+        metadata[f"{self.name}_radii".upper()] = radii.tolist()
+
+    def measure(self, batch: SourceBatch) -> None:
+        from ..kernels.circles import circle_fluxes
+
+        radii, prefixes = self._circles
+        if len(radii):
+            result = circle_fluxes(batch.exposure.image, batch.variance, batch.x_in_array, batch.y_in_array, radii)
+            self._store(batch.columns, prefixes, result)
+        radii, prefixes = self._sinc
+        if len(radii):
+            result = self._sinc_fluxes(batch, radii)
+            self._store(batch.columns, prefixes, result)
+            for k, prefix in enumerate(prefixes):
+                batch.columns[f"{prefix}_flag_sincCoeffsTruncated"][:] = result.coefficients_truncated[k]
+
+    @staticmethod
+    def _sinc_fluxes(batch: SourceBatch, radii: FloatArray) -> Any:
+        from ..kernels.sinc import sinc_aperture_fluxes, sinc_coefficients
+
+        # The original rounds the position in the parent frame to float32 before it splits it.
+        x = batch.x.astype(np.float32).astype(np.float64)
+        y = batch.y.astype(np.float32).astype(np.float64)
+        column, row = nearest_pixel(x), nearest_pixel(y)
+        return sinc_aperture_fluxes(
+            batch.exposure.image,
+            batch.variance,
+            column.astype(np.int64) - batch.exposure.x0,
+            row.astype(np.int64) - batch.exposure.y0,
+            x - column,
+            y - row,
+            radii,
+            [sinc_coefficients(radius) for radius in radii.tolist()],
+        )
+
+    @staticmethod
+    def _store(columns: Columns, prefixes: list[str], result: Any) -> None:
+        for k, prefix in enumerate(prefixes):
+            columns[f"{prefix}_instFlux"][:] = result.flux[k]
+            columns[f"{prefix}_instFluxErr"][:] = result.flux_err[k]
+            columns[f"{prefix}_flag_apertureTruncated"][:] = result.aperture_truncated[k]
+            columns[f"{prefix}_flag"][:] = result.aperture_truncated[k]
+
+    def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:
+        for prefix in self._sinc[1] + self._circles[1]:
+            columns[f"{prefix}_flag"][rows] = True
+            columns[f"{prefix}_flag_apertureTruncated"][rows] = off_image
+        for prefix in self._sinc[1]:
+            columns[f"{prefix}_flag_sincCoeffsTruncated"][rows] = off_image
+
+
+def _label(radius: float) -> str:
+    """Write a radius as the columns' names have it: 4.5 as 4_5."""
+    return f"{radius:.1f}".replace(".", "_")
+
+
+registry.register("base_CircularApertureFlux", CircularApertureFlux)

@@ -1,0 +1,66 @@
+"""Task: an object with a pex_config configuration, a name and a logger, as the pipelines know it.
+
+It takes the arguments with which lsst.pipe.base makes subtasks, but does not need that package.
+"""
+
+import copy
+import logging
+from typing import Any, ClassVar
+
+from lsst.pex.config import Config
+
+from .errors import ConfigurationError
+
+
+class Task:
+    """Base of the measuring tasks.
+
+    Parameters
+    ----------
+    config
+        An instance of the class's ``ConfigClass``; its defaults if None. It is validated and then
+        frozen into a copy, so that later changes of the caller's object have no effect.
+    name
+        Name within the parent task; the class's default name if None.
+    parentTask
+        Task that this one is a part of; its name goes before this one's in the log.
+
+    Raises
+    ------
+    ConfigurationError
+        If the configuration is not valid.
+    """
+
+    ConfigClass: ClassVar[type[Config]]
+    _DefaultName: ClassVar[str]
+
+    def __init__(
+        self, *, config: Config | None = None, name: str | None = None, parentTask: "Task | None" = None
+    ) -> None:
+        if config is None:
+            config = self.ConfigClass()
+        if not isinstance(config, self.ConfigClass):
+            raise ConfigurationError(
+                f"{type(self).__name__} is configured by {self.ConfigClass.__name__}; got {type(config).__name__}."
+            )
+        try:
+            config.validate()
+        except ConfigurationError:
+            raise
+        except ValueError as error:  # pex_config's own complaints
+            raise ConfigurationError(f"The configuration is not valid: {error}") from error
+        self.config: Any = copy.deepcopy(config)
+        self.config.freeze()
+        self._name = name or self._DefaultName
+        if parentTask is not None:
+            self._name = f"{parentTask.getName()}.{self._name}"
+        self.log = logging.getLogger(f"lsst.{self._name}")
+
+    def getName(self) -> str:
+        """Return the task's full name."""
+        return self._name
+
+    def makeSubtask(self, name: str, **arguments: Any) -> None:
+        """Make the task that the configurable field ``name`` configures, as an attribute of that name."""
+        configurable = getattr(self.config, name)
+        setattr(self, name, configurable.apply(name=name, parentTask=self, **arguments))
