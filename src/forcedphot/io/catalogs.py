@@ -1,0 +1,178 @@
+"""Catalogs of positions and of measurements: FITS, ECSV, CSV, Parquet and VOTable files as astropy tables."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputTableError, OutputError
+from .atomic import atomic_output
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+_LOG = logging.getLogger(__name__)
+
+FORMATS = {
+    ".fits": "fits",
+    ".fits.gz": "fits",
+    ".fit": "fits",
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".parquet": "parquet",
+    ".parq": "parquet",
+    ".vot": "votable",
+    ".votable": "votable",
+    ".xml": "votable",
+}
+"""Endings of file names, and astropy's name of the format."""
+
+
+def read_catalog(path: str | Path) -> Table:
+    """Read a table; its ending tells the format.
+
+    Units and descriptions are kept where the format has them; CSV has none. Missing numbers with a
+    fractional part are NaN, other missing values are masked.
+
+    Parameters
+    ----------
+    path
+        A FITS (.fits, .fits.gz, .fit), ECSV, CSV, Parquet (.parquet, .parq) or VOTable (.vot,
+        .votable, .xml) file.
+
+    Raises
+    ------
+    InputTableError
+        If there is no such file, it cannot be read, or a column holds Python objects.
+    """
+    path = Path(path)
+    name = _format(path)
+    if name is None:
+        raise InputTableError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
+    if not path.is_file():
+        raise InputTableError(f"There is no file {path}." if not path.exists() else f"{path} is not a file.")
+    try:
+        with _warnings_logged(path):
+            table = _read(path, name)
+    except Exception as error:  # four libraries raise what they like on damaged files
+        raise InputTableError(
+            f"{path} cannot be read as {name.removeprefix('ascii.').upper()} ({type(error).__name__}: {error}); "
+            "is it damaged, or does its ending name another format?"
+        ) from error
+    if not table.colnames:
+        raise InputTableError(f"{path} cannot be read as a table: it has no columns.")
+    return _normalised(table, path)
+
+
+def write_catalog(table: Table, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write a table; the ending of the file's name tells the format, as for `read_catalog`.
+
+    The file is written whole or not at all.
+
+    Parameters
+    ----------
+    table
+        Plain columns of numbers, truth values and strings.
+    path
+        Where to.
+    overwrite
+        Replace an existing file.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and shall not be replaced, or the table cannot be written.
+    """
+    path = Path(path)
+    name = _format(path)
+    if name is None:
+        raise OutputError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
+    objects = _object_columns(table)
+    if objects:
+        raise OutputError(f"{path} cannot hold the columns {', '.join(objects)}, which are Python objects.")
+    with atomic_output(path, overwrite=overwrite) as temporary, _warnings_logged(path):
+        try:
+            _write(table, temporary, name)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise OutputError(f"{path} cannot be written: {error}.") from error
+
+
+def _format(path: Path) -> str | None:
+    lowered = path.name.lower()
+    return next((name for ending, name in FORMATS.items() if lowered.endswith(ending)), None)
+
+
+@contextmanager
+def _warnings_logged(path: Path) -> Iterator[None]:
+    """Log what the libraries warn of (unknown units in columns that nobody needs, lost header cards)."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for message in {str(warning.message) for warning in caught}:
+        _LOG.info("%s: %s", path, message)
+
+
+def _read(path: Path, name: str) -> Table:
+    from astropy.table import Table
+
+    if name == "parquet":
+        from .parquet import read_parquet
+
+        return read_parquet(path)
+    # NaN shall stay NaN, and an empty string empty.
+    options: dict[str, Any] = {"mask_invalid": False} if name == "fits" else {}
+    return Table.read(path, format=name, **options)
+
+
+def _write(table: Table, path: Path, name: str) -> None:
+    from astropy.table import Table
+
+    table = Table(table, copy=False)  # quantities become columns with units
+    if name == "parquet":
+        from .parquet import write_parquet
+
+        write_parquet(table, path)
+        return
+    table.write(path, format=name)
+
+
+def _normalised(table: Table, path: Path) -> Table:
+    """Make columns of equal content equal, whichever format they come from."""
+    table.convert_bytestring_to_unicode()
+    for name, column in list(table.columns.items()):
+        if column.dtype.kind == "O" and all(isinstance(value, str) for value in column):
+            _replace(table, name, np.asarray(column, dtype=np.str_))
+        elif hasattr(column, "mask") and column.dtype.kind == "f":
+            _replace(table, name, np.asarray(column.filled(np.nan)))
+        elif hasattr(column, "mask") and not column.mask.any():
+            _replace(table, name, np.asarray(column.data.data))
+        elif not column.dtype.isnative:  # FITS
+            _replace(table, name, column.data)
+        column = table[name]
+        if column.dtype.kind == "U" and len(column) and np.isin(column, ("True", "False")).all():
+            _replace(table, name, np.asarray(column == "True"))  # CSV has no truth values
+    objects = _object_columns(table)
+    if objects:
+        raise InputTableError(
+            f"The columns {', '.join(objects)} of {path} hold lists or Python objects, which are not read; "
+            "remove them from the table."
+        )
+    return table
+
+
+def _replace(table: Table, name: str, values: Any) -> None:
+    old = table[name]
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    # A masked array stays one; a plain array becomes a plain column.
+    table.replace_column(name, values)
+    table[name].unit, table[name].description = old.unit, old.description
+
+
+def _object_columns(table: Table) -> list[str]:
+    return [name for name in table.colnames if getattr(table[name], "dtype", np.dtype("O")).kind == "O"]
