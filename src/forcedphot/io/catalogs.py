@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputTableError, OutputError
-from .atomic import atomic_output
+from .atomic import atomic_output, check_output
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -90,9 +90,7 @@ def write_catalog(table: Table, path: str | Path, *, overwrite: bool = False) ->
         If the file exists and shall not be replaced, or the table cannot be written.
     """
     path = Path(path)
-    name = _format(path)
-    if name is None:
-        raise OutputError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
+    name = check_catalog_output(path, overwrite=overwrite)
     objects = _object_columns(table)
     if objects:
         raise OutputError(f"{path} cannot hold the columns {', '.join(objects)}, which are Python objects.")
@@ -101,6 +99,26 @@ def write_catalog(table: Table, path: str | Path, *, overwrite: bool = False) ->
             _write(table, temporary, name)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise OutputError(f"{path} cannot be written: {error}.") from error
+
+
+def check_catalog_output(path: str | Path, *, overwrite: bool = False) -> str:
+    """Tell before the work begins that its result could not be written.
+
+    Returns
+    -------
+    astropy's name of the format.
+
+    Raises
+    ------
+    OutputError
+        As `write_catalog` would.
+    """
+    path = Path(path)
+    name = _format(path)
+    if name is None:
+        raise OutputError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
+    check_output(path, overwrite=overwrite)
+    return name
 
 
 def _format(path: Path) -> str | None:
