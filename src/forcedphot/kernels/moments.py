@@ -93,23 +93,28 @@ def _weighted_moments(
     a row needs few exponentials. ``weights_x`` and ``cross`` are scratch space for a row.
     """
     height, width = image.shape
-    x_middle, y_middle = width // 2, height // 2
-    for column in range(width):
-        x = column - x_middle
+    # Only the box around the pixels that have weight.
+    determinant = weight_xx * weight_yy - weight_xy * weight_xy
+    half_width = min(width // 2, int(math.sqrt(_LARGEST_EXPONENT * weight_yy / determinant)))
+    half_height = min(height // 2, int(math.sqrt(_LARGEST_EXPONENT * weight_xx / determinant)))
+    first = width // 2 - half_width
+    n_columns = 2 * half_width + 1
+    for column in range(n_columns):
+        x = column - half_width
         weights_x[column] = math.exp(-0.5 * weight_xx * x * x)
     total = sum_xx = sum_yy = sum_xy = 0.0
-    for row in range(height):
-        y = float(row - y_middle)
+    for y_pixel in range(-half_height, half_height + 1):
+        y = float(y_pixel)
         ratio = math.exp(-weight_xy * y)
-        cross[x_middle] = math.exp(-0.5 * weight_yy * y * y)
         inverse_ratio = 1.0 / ratio
-        for x in range(1, x_middle + 1):
-            cross[x_middle + x] = cross[x_middle + x - 1] * ratio
-            cross[x_middle - x] = cross[x_middle - x + 1] * inverse_ratio
-        values = image[row]
+        cross[half_width] = math.exp(-0.5 * weight_yy * y * y)
+        for x in range(half_width):
+            cross[half_width + x + 1] = cross[half_width + x] * ratio
+            cross[half_width - x - 1] = cross[half_width - x] * inverse_ratio
+        values = image[height // 2 + y_pixel, first : first + n_columns]
         row_total = row_x = row_xx = 0.0
         for column in range(len(values)):
-            x_float = float(column - x_middle)
+            x_float = float(column - half_width)
             exponent = weight_xx * x_float * x_float + 2.0 * weight_xy * x_float * y + weight_yy * y * y
             weighted = weights_x[column] * cross[column] * values[column]
             weighted = weighted if exponent <= _LARGEST_EXPONENT else 0.0
