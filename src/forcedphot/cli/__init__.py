@@ -6,7 +6,12 @@ import click
 
 from .. import __version__
 
-_COMMANDS = {"demo": "demo", "inspect": "inspect", "measure": "measure"}
+_COMMANDS = {
+    "demo": "Measure simulated images, as an example.",
+    "inspect": "Tell what is in an image file.",
+    "measure": "Measure fluxes at the positions of a catalog.",
+}
+"""Modules, of the same names, and what the help says of them without importing them."""
 
 
 class _LazyGroup(click.Group):
@@ -16,9 +21,13 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         if cmd_name not in _COMMANDS:
             return None
-        command = import_module(f".{_COMMANDS[cmd_name]}", __name__).command
+        command = import_module(f".{cmd_name}", __name__).command
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker; ours are
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -157,7 +157,22 @@ def _write(table: Table, path: Path, name: str) -> None:
 
         write_parquet(table, path)
         return
+    if name in ("fits", "votable"):
+        table = _with_plain_magnitudes(table)
     table.write(path, format=name)
+
+
+def _with_plain_magnitudes(table: Table) -> Table:
+    """Replace the unit mag(AB), which the standards do not know, by mag; the description says AB."""
+    from astropy import units
+
+    table = table.copy(copy_data=False)
+    for column in table.columns.values():
+        if column.unit == units.ABmag:
+            column.unit = units.mag
+            if "AB" not in (column.description or ""):
+                column.description = f"{column.description or ''} (AB)".lstrip()
+    return table
 
 
 def _normalised(table: Table, path: Path) -> Table:

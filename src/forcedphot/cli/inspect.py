@@ -1,0 +1,228 @@
+"""forcedphot inspect: what is in an image file."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from .command import Command
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..exposure import Exposure, Mask
+    from ..psf import Psf
+
+type Description = dict[str, Any]
+
+_FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+
+
+@click.command("inspect", cls=Command)
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(image: Path, *, as_json: bool) -> None:
+    """Tell what is in IMAGE: planes, mask, PSF, WCS, aperture corrections, calibration.
+
+    PSF, aperture corrections and pixel scale are those at the image's centre.
+    """
+    from ..exposure import Exposure
+
+    description = {"file": str(image), **describe(Exposure.read(image))}
+    if as_json:
+        click.echo(json.dumps(description, indent=2))
+    else:
+        _print(description)
+
+
+def describe(exposure: Exposure) -> Description:
+    """Describe an exposure in plain Python objects; None where it lacks a part, or a number is not finite."""
+    box = exposure.bbox
+    centre = np.array([box.x0 + (box.width - 1) / 2]), np.array([box.y0 + (box.height - 1) / 2])
+    wcs = _describe_wcs(exposure, *centre)
+    corrections = exposure.aperture_corrections
+    return {
+        "identity": {
+            name: getattr(exposure.identity, name)
+            for name in exposure.identity.__slots__
+            if getattr(exposure.identity, name) is not None
+        },
+        "size": {"width": box.width, "height": box.height},
+        "origin": {"x0": box.x0, "y0": box.y0},
+        "unit": None if exposure.unit is None else str(exposure.unit),
+        "image": _describe_plane(exposure.image),
+        "variance": None if exposure.variance is None else _describe_plane(exposure.variance),
+        "mask": None if exposure.mask is None else mask_fractions(exposure.mask),
+        "psf": None if exposure.psf is None else _describe_psf(exposure.psf, *centre, wcs),
+        "wcs": wcs,
+        "calibration": _describe_calibration(exposure),
+        "aperture_corrections": None
+        if corrections is None
+        else {name: _number(field.evaluate(*centre)[0]) for name, field in sorted(corrections.items())},
+        "metadata": len(exposure.metadata),
+    }
+
+
+def mask_fractions(mask: Mask) -> dict[str, float]:
+    """Return the fraction of pixels that are set, by mask plane in the order of the bits."""
+    # One pass over the pixels counts all values of the mask, of which there are few.
+    values, counts = np.unique(mask.array, return_counts=True)
+    return {
+        name: float(counts[(values >> values.dtype.type(bit)) & 1 != 0].sum() / mask.array.size)
+        for name, bit in sorted(mask.planes.items(), key=lambda plane: plane[1])
+    }
+
+
+def _number(value: Any, digits: int = 10) -> float | None:
+    """Make a number JSON can hold."""
+    return float(f"{float(value):.{digits}g}") if np.isfinite(value) else None
+
+
+def _describe_plane(pixels: np.ndarray[Any, np.dtype[np.float32]]) -> Description:
+    finite = pixels[np.isfinite(pixels)]
+    numbers = (finite.min(), np.median(finite), finite.max()) if len(finite) else (np.nan,) * 3
+    names = ("minimum", "median", "maximum")
+    return {
+        **{name: _number(number, 7) for name, number in zip(names, numbers, strict=True)},
+        "not_finite": int(pixels.size - len(finite)),
+    }
+
+
+def _describe_psf(
+    psf: Psf, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], wcs: Description | None
+) -> Description:
+    xx, yy, xy = psf.moments(x, y)[0]
+    fwhm = _number(_FWHM_PER_SIGMA * max(xx * yy - xy**2, 0.0) ** 0.25, 6)
+    scale = None if wcs is None else wcs["pixel_scale_arcsec"]
+    return {
+        "model": type(psf).__name__,
+        "stamp": list(psf.stamp_shape[::-1]),
+        "fwhm_pixels": fwhm,
+        "fwhm_arcsec": None if fwhm is None or scale is None else _number(fwhm * scale, 6),
+        "ellipticity": _number(math.hypot(xx - yy, 2 * xy) / (xx + yy), 4),
+    }
+
+
+def _describe_wcs(exposure: Exposure, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Description | None:
+    if exposure.wcs is None:
+        return None
+    box = exposure.bbox
+    low_x, high_x, low_y, high_y = box.x0 - 0.5, box.x_stop - 0.5, box.y0 - 0.5, box.y_stop - 0.5
+    corners_x, corners_y = [low_x, high_x, high_x, low_x], [low_y, low_y, high_y, high_y]
+    # The centre, a pixel to its right, a pixel above it, and the outer corners.
+    ra, dec = exposure.wcs.pixel_to_sky(
+        np.array([x[0], x[0] + 1, x[0], *corners_x]), np.array([y[0], y[0], y[0] + 1, *corners_y])
+    )
+    east, north = (ra[1:3] - ra[0]) * np.cos(dec[0]), dec[1:3] - dec[0]
+    area = abs(east[0] * north[1] - east[1] * north[0])
+    degrees = np.degrees(np.column_stack([ra, dec]))
+    return {
+        "model": type(exposure.wcs).__name__,
+        "centre_deg": [_number(angle) for angle in degrees[0]],
+        "pixel_scale_arcsec": _number(np.degrees(np.sqrt(area)) * 3600, 6),
+        "corners_deg": [[_number(angle) for angle in corner] for corner in degrees[3:]],
+    }
+
+
+def _describe_calibration(exposure: Exposure) -> Description | None:
+    from ..conventions import AB_ZERO_POINT_NJY
+
+    calibration = exposure.photo_calib
+    if calibration is None:
+        return None
+    return {
+        "njy_per_unit": _number(calibration.mean),
+        "error": _number(calibration.mean_err),
+        "zero_point_mag": _number(AB_ZERO_POINT_NJY - 2.5 * math.log10(calibration.mean), 7),
+        "varies": calibration.field is not None,
+    }
+
+
+def _print(description: Description) -> None:
+    from rich.console import Console
+
+    console = Console()
+    size, origin = description["size"], description["origin"]
+    overview = {
+        "identity": ", ".join(f"{name} {value}" for name, value in description["identity"].items()) or "unknown",
+        "size": f"{size['width']} x {size['height']} pixels, origin ({origin['x0']}, {origin['y0']})",
+        "unit": description["unit"] or "unknown",
+        "image": _plane_line(description["image"]),
+        "variance": _plane_line(description["variance"]),
+        "PSF": _psf_line(description["psf"]),
+        "WCS": _wcs_line(description["wcs"]),
+        "corners": _corner_lines(description["wcs"]),
+        "calibration": _calibration_line(description["calibration"]),
+        "metadata": f"{description['metadata']} cards",
+    }
+    console.print(_two_columns(description["file"], overview))
+    fractions = description["mask"]
+    if fractions is None:
+        console.print("No mask.")
+    else:
+        percent = {name: f"{100 * value:.3f} %" for name, value in fractions.items()}
+        console.print(_two_columns("Mask planes: pixels set", percent))
+    corrections = description["aperture_corrections"]
+    if corrections is None:
+        console.print("No aperture corrections.")
+    else:
+        values = {name: "undefined" if value is None else f"{value:.6f}" for name, value in corrections.items()}
+        console.print(_two_columns("Aperture corrections at the centre", values))
+
+
+def _two_columns(title: str, rows: dict[str, str]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE, show_header=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _plane_line(plane: Description | None) -> str:
+    if plane is None:
+        return "none"
+    line = (
+        f"median {plane['median']:.5g}, from {plane['minimum']:.5g} to {plane['maximum']:.5g}"
+        if (plane["median"] is not None)
+        else "no finite pixel"
+    )
+    return line + (f"; {plane['not_finite']} pixels not finite" if plane["not_finite"] else "")
+
+
+def _psf_line(psf: Description | None) -> str:
+    if psf is None:
+        return "none"
+    width, height = psf["stamp"]
+    line = f"{psf['model']}, stamps of {width} x {height} pixels"
+    if psf["fwhm_pixels"] is None:
+        return f"{line}, undefined at the centre"
+    line += f", FWHM {psf['fwhm_pixels']:.3f} pixels"
+    return line if psf["fwhm_arcsec"] is None else f'{line} = {psf["fwhm_arcsec"]:.3f}"'
+
+
+def _wcs_line(wcs: Description | None) -> str:
+    if wcs is None:
+        return "none"
+    ra, dec = wcs["centre_deg"]
+    return f'{wcs["pixel_scale_arcsec"]}" per pixel, centre ({ra:.6f}, {dec:.6f}) deg'
+
+
+def _corner_lines(wcs: Description | None) -> str:
+    return "none" if wcs is None else "\n".join(f"({ra:.6f}, {dec:.6f}) deg" for ra, dec in wcs["corners_deg"])
+
+
+def _calibration_line(calibration: Description | None) -> str:
+    if calibration is None:
+        return "none"
+    line = f"1 unit = {calibration['njy_per_unit']:.6g} nJy, zero point {calibration['zero_point_mag']:.4f} mag"
+    return line + (", varies over the image" if calibration["varies"] else "")
