@@ -235,7 +235,10 @@ class ForcedMeasurementDriverTask(Task):
                     getattr(id_generator, "catalog_id", 0),
                 )
             else:
-                self.applyApCorr.run(columns, exposure.aperture_corrections, *self._centroids(columns))
+                x, y = self._centroids(columns)
+                inside = exposure.bbox.contains(x, y)  # the fields say nothing about the rest
+                x, y = np.where(inside, x, np.nan), np.where(inside, y, np.nan)
+                self.applyApCorr.run(columns, exposure.aperture_corrections, x, y)
         if self.config.doRunCatalogCalculation:
             self.log.info("Running catalog calculation on a single band")
             self.catalogCalculation.run(columns)

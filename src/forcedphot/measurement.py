@@ -192,14 +192,21 @@ class ForcedMeasurementTask(Task):
         if exposure.wcs is None:
             raise ExposureError(missing_component(exposure, "WCS"))
         self.log.info("Performing forced measurement on %d sources", len(reference))
-        x, y = self._centroids(reference, exposure.wcs, reference_wcs or exposure.wcs)
+        centroids = {
+            plugin.name: plugin.locate(reference, exposure.wcs, reference_wcs or exposure.wcs)
+            for plugin in self.plugins
+            if isinstance(plugin, CentroidPlugin)
+        }
+        x, y = centroids[self.config.slots.centroid]
         inside = exposure.bbox.contains(x, y)
         if refuse_off_image and not inside.all():
             raise OffImageError(_off_image_message(reference, exposure, x, y, ~inside))
         order = _spatial_order(x, y, inside)
         reference, x, y = reference.take(order), x[order], y[order]
         columns = self.schema.allocate(len(reference))
-        self._copy_reference(reference, x, y, columns)
+        self._copy_reference(reference, columns)
+        for name, (column, row) in centroids.items():
+            columns[f"{name}_x"][:], columns[f"{name}_y"][:] = column[order], row[order]
         n_inside = int(inside.sum())
 
         def measure_batch(start: int) -> int:
@@ -226,14 +233,7 @@ class ForcedMeasurementTask(Task):
             columns[name][order] = values
         return columns
 
-    def _centroids(
-        self, reference: ReferenceCatalog, exposure_wcs: Wcs, reference_wcs: Wcs
-    ) -> tuple[FloatArray, FloatArray]:
-        plugin = self.plugins[0]
-        assert isinstance(plugin, CentroidPlugin)  # noqa: S101 - the configuration was validated
-        return plugin.locate(reference, exposure_wcs, reference_wcs)
-
-    def _copy_reference(self, reference: ReferenceCatalog, x: FloatArray, y: FloatArray, columns: Columns) -> None:
+    def _copy_reference(self, reference: ReferenceCatalog, columns: Columns) -> None:
         available = {
             "id": reference.id,
             "coord_ra": reference.ra,
@@ -245,9 +245,6 @@ class ForcedMeasurementTask(Task):
         for source, target in self.config.copyColumns.items():
             if source in available:
                 columns[target][:] = available[source]
-        centroid = self.plugins[0].name
-        columns[f"{centroid}_x"][:] = x
-        columns[f"{centroid}_y"][:] = y
 
 
 def _spatial_order(x: FloatArray, y: FloatArray, inside: BoolArray) -> IntArray:
@@ -285,8 +282,8 @@ def _off_image_message(
 ) -> str:
     first = int(np.flatnonzero(outside)[0])
     return (
-        f"{int(outside.sum())} of {len(reference)} positions are not on the image ({exposure.bbox}); the first is id "
-        f"{reference.id[first]} at ra {np.degrees(reference.ra[first]):.6f}, dec "
+        f"{int(outside.sum())} of {len(reference)} positions are not on the image ({exposure.bbox}); the first is "
+        f"id {reference.id[first]} at ra {np.degrees(reference.ra[first]):.6f}, dec "
         f"{np.degrees(reference.dec[first]):.6f} deg, x {x[first]:.2f}, y {y[first]:.2f}. "
         "Leave them out, or let them be flagged (offImage = 'flag')."
     )

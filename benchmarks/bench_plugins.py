@@ -1,0 +1,58 @@
+"""Each plugin alone, with each PSF model: time a source and core, beside the pipelines' own times."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from bench_driver import driver
+from measuring import keep, make_exposure, make_positions, print_table, seconds
+from piff_model import make_piff_psf
+
+from forcedphot.psf import GaussianPsf, KernelImagePsf
+
+N = 20_000
+ORIGINAL_MICROSECONDS = {
+    ("base_PsfFlux", "kernel image 25x25"): 47.0,
+    ("base_PixelFlags", "kernel image 25x25"): 24.0,
+    ("base_CircularApertureFlux", "kernel image 25x25"): 160.0,
+    ("default plugins", "Gaussian 25x25"): 245.0,
+    ("default plugins", "Piff 25x25"): 1220.0,
+}
+
+
+def main() -> None:
+    logging.disable(logging.WARNING)
+    kernel = GaussianPsf(1.9, 25).kernel + 0.05 * GaussianPsf(3.0, 25).kernel
+    models: dict[str, Any] = {
+        "kernel image 25x25": KernelImagePsf(kernel),
+        "Gaussian 25x25": GaussianPsf(1.9, 25),
+        "Piff 25x25": make_piff_psf((4000, 4072), seed=1),
+    }
+    plugins = ("base_PsfFlux", "base_PixelFlags", "base_CircularApertureFlux")
+    rows = []
+    for model, psf in models.items():
+        exposure = make_exposure(psf)
+        table, _, _ = make_positions(exposure, N)
+        for name, chosen in [
+            ("none", ()),
+            *((plugin, (plugin,)) for plugin in plugins),
+            ("default plugins", plugins),
+        ]:
+            task = driver(*chosen) if chosen else driver("base_TransformedCentroidFromCoord")
+            time_us = seconds(lambda t=task: t.runFromAstropy(table, exposure), repeats=3) / N * 1e6
+            original = ORIGINAL_MICROSECONDS.get((name, model), np.nan)
+            rows.append(
+                {
+                    "PSF": model,
+                    "plugin": name,
+                    "us a source": time_us,
+                    "the original's, us": original if np.isfinite(original) else "",
+                    "ratio": original / time_us if np.isfinite(original) else "",
+                }
+            )
+    print_table(f"Plugins alone (the positions' own cost included), {N:,} sources, one thread", rows)
+    keep("plugins", {"plugins": rows})
+
+
+if __name__ == "__main__":
+    main()
