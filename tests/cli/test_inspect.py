@@ -1,0 +1,113 @@
+"""forcedphot inspect: what it says of an image is so."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from forcedphot.cli.inspect import describe, mask_fractions
+from forcedphot.exposure import Exposure, Mask, PhotoCalib
+from forcedphot.exposure.fields import ConstantField
+from forcedphot.simulation import SimulatedField
+
+type Run = Callable[..., Result]
+
+
+def test_json(run: Run, image: Path, field: SimulatedField) -> None:
+    description = json.loads(run("inspect", image, "--json").stdout)
+    assert description["file"] == str(image)
+    assert description["size"] == {"width": 320, "height": 300}
+    assert description["origin"] == {"x0": 1000, "y0": -50}
+    assert description["unit"] == "nJy"
+    assert description["identity"]["detector"] == 94
+    assert description["psf"]["model"] == "GaussianPsf"
+    assert description["psf"]["stamp"] == [25, 25]
+    assert description["psf"]["fwhm_pixels"] == pytest.approx(1.7 * 2.3548, rel=1e-4)
+    assert description["psf"]["fwhm_arcsec"] == pytest.approx(0.2 * 1.7 * 2.3548, rel=1e-4)
+    assert description["wcs"]["pixel_scale_arcsec"] == pytest.approx(0.2, rel=1e-5)
+    assert description["wcs"]["centre_deg"] == pytest.approx([53.1, -28.1])
+    assert description["calibration"] == {
+        "njy_per_unit": 1.0,
+        "error": 0.0,
+        "zero_point_mag": 31.4,
+        "varies": False,
+    }
+    centre = np.array([1159.5]), np.array([99.5])
+    corrections = field.exposure.aperture_corrections
+    assert description["aperture_corrections"]["base_PsfFlux_instFlux"] == pytest.approx(
+        corrections["base_PsfFlux_instFlux"].evaluate(*centre)[0]
+    )
+    corner = field.exposure.wcs.pixel_to_sky(np.array([999.5]), np.array([-50.5]))
+    assert description["wcs"]["corners_deg"][0] == pytest.approx(np.degrees(np.ravel(corner)))
+    assert description["image"]["median"] == pytest.approx(np.median(field.exposure.image), rel=1e-6)
+
+
+def test_text(run: Run, image: Path) -> None:
+    text = " ".join(run("inspect", image).stdout.split())
+    for part in ("320 x 300 pixels, origin (1000, -50)", "GaussianPsf", "EDGE", "nJy", "zero point 31.4000 mag"):
+        assert part in text
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.uint64])
+def test_mask_fractions(rng: np.random.Generator, dtype: type) -> None:
+    n_bits = np.dtype(dtype).itemsize * 8
+    array = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, (30, 40), dtype, endpoint=True)
+    mask = Mask(array, {f"P{bit}": bit for bit in (n_bits - 1, 0, 3)})
+    fractions = mask_fractions(mask)
+    assert list(fractions) == ["P0", "P3", f"P{n_bits - 1}"]
+    for name, bit in mask.planes.items():
+        expected = np.mean([(int(value) >> bit) & 1 for value in array.ravel()])
+        assert fractions[name] == pytest.approx(expected)
+
+
+def test_bare_image(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    exposure = Exposure.from_arrays(np.full((4, 5), np.nan))
+    monkeypatch.setattr(Exposure, "read", lambda _: exposure)
+    description = describe(exposure)
+    for part in ("unit", "variance", "mask", "psf", "wcs", "calibration", "aperture_corrections"):
+        assert description[part] is None
+    assert description["image"] == {"minimum": None, "median": None, "maximum": None, "not_finite": 20}
+    json.dumps(description, allow_nan=False)
+    text = run("inspect", "anything").stdout
+    assert "No mask." in text
+    assert "No aperture corrections." in text
+
+
+def test_undefined_at_the_centre(field: SimulatedField, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hole:
+        stamp_shape = (5, 7)
+
+        def moments(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:  # noqa: ARG002 - the interface's
+            return np.full((len(x), 3), np.nan)
+
+    exposure = dataclasses.replace(
+        field.exposure,
+        psf=Hole(),  # type: ignore[arg-type]
+        photo_calib=PhotoCalib(2.0, field=ConstantField(2.0)),
+        aperture_corrections={"a": ConstantField(np.nan)},
+    )
+    monkeypatch.setattr(Exposure, "read", lambda _: exposure)
+    description = describe(exposure)
+    assert description["psf"]["fwhm_pixels"] is None
+    assert description["aperture_corrections"] == {"a": None}
+    json.dumps(description, allow_nan=False)
+    text = " ".join(run("inspect", "anything").stdout.split())
+    assert "Hole, stamps of 7 x 5 pixels, undefined at the centre" in text
+    assert "varies over the image" in text
+
+
+def test_missing_file(run: Run, tmp_path: Path) -> None:
+    assert "There is no file" in run("inspect", tmp_path / "none.fits", exit_code=1).stderr
+    (tmp_path / "text.fits").write_text("no image")
+    assert "is not a FITS file" in run("inspect", tmp_path / "text.fits", exit_code=5).stderr
+
+
+@pytest.mark.parametrize("case", ["driver/visit_gaussian/exposure.fits", "dp2/cell_coadd/deep_coadd.fits"])
+def test_real_files(run: Run, golden: Callable[[str], Path], case: str) -> None:
+    description = json.loads(run("inspect", golden(case), "--json").stdout)
+    assert description["wcs"]["pixel_scale_arcsec"] == pytest.approx(0.2, rel=1e-3)
+    assert description["aperture_corrections"]["base_PsfFlux_instFlux"] == pytest.approx(1, abs=0.1)

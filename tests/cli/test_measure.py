@@ -1,0 +1,154 @@
+"""forcedphot measure: it writes what the driver measures, and says what is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from click.testing import CliRunner, Result
+
+from forcedphot.cli import main
+from forcedphot.errors import OffImageError
+from forcedphot.io.catalogs import read_catalog, write_catalog
+from forcedphot.simulation import SimulatedField
+
+type Run = Callable[..., Result]
+
+
+def test_fluxes_are_true(run: Run, image: Path, catalog: Path, field: SimulatedField, tmp_path: Path) -> None:
+    result = run("measure", image, catalog, "-o", tmp_path / "out.ecsv")
+    assert "20 sources measured, 0 of them flagged" in result.stdout
+    table = read_catalog(tmp_path / "out.ecsv")
+    pulls = (table["base_PsfFlux_flux"] - field.catalog["flux"]) / table["base_PsfFlux_fluxErr"]
+    assert np.abs(pulls).max() < 5
+    assert str(table["base_PsfFlux_flux"].unit) == "nJy"
+    assert "base_PsfFlux_mag" not in table.colnames
+
+
+@pytest.mark.parametrize("ending", [".fits", ".csv", ".parquet", ".vot"])
+def test_formats(run: Run, image: Path, catalog: Path, tmp_path: Path, ending: str) -> None:
+    run("measure", image, catalog, "-o", tmp_path / f"out{ending}", "--magnitudes")
+    table = read_catalog(tmp_path / f"out{ending}")
+    assert len(table) == 20
+    assert np.isfinite(table["base_PsfFlux_mag"]).all()
+
+
+def test_options(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:
+    out, plot = tmp_path / "out.ecsv", tmp_path / "overview.png"
+    (tmp_path / "config.yaml").write_text(
+        "doApCorr: false\nmeasurement.plugins.base_PsfFlux.badMaskPlanes: [BAD]\n"
+    )
+    arguments: list[Any] = ["--plugins", "base_PsfFlux, base_CircularApertureFlux", "--radii", "3,4.5"]
+    arguments += ["--config", tmp_path / "config.yaml", "-c", "doApCorr=true", "--flux-unit", "ct", "--plot", plot]
+    arguments += ["--threads", "1", "--off-image", "raise", "--psf-footprint-scaling", "2", "-q"]
+    result = run("measure", image, catalog, "-o", out, *arguments)
+    assert result.output == ""
+    names = read_catalog(out).colnames
+    assert [name for name in names if name.endswith("_instFlux") and name.startswith("base")] == [
+        "base_CircularApertureFlux_3_0_instFlux",
+        "base_CircularApertureFlux_4_5_instFlux",
+        "base_PsfFlux_instFlux",
+    ]
+    assert "base_PsfFlux_apCorr" in names  # the assignment is over the file
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_of_columns(run: Run, image: Path, field: SimulatedField, tmp_path: Path) -> None:
+    table = Table(field.catalog["objectId", "coord_ra", "coord_dec"], names=["number", "alpha", "delta"])
+    write_catalog(table, tmp_path / "other.csv")
+    arguments = ["measure", image, tmp_path / "other.csv", "-o", tmp_path / "out.ecsv"]
+    names = ["--ra", "alpha", "--dec", "delta"]
+    assert "name it with --id" in run(*arguments, *names, exit_code=3).stderr
+    run(*arguments, *names, "--id", "number")
+    assert len(read_catalog(tmp_path / "out.ecsv")) == 20
+
+
+def test_box(run: Run, image: Path, catalog: Path, field: SimulatedField, tmp_path: Path) -> None:
+    x, y = field.catalog["x"], field.catalog["y"]
+    inside = (x >= 1050) & (x < 1150) & (y > 0) & (y < 200)
+    result = run("measure", image, catalog, "-o", tmp_path / "out.ecsv", "--bbox", "1050,0,100,200")
+    assert f"{inside.sum()} of 20 positions are in the box" in result.stdout
+    np.testing.assert_array_equal(
+        read_catalog(tmp_path / "out.ecsv")["objectId"], field.catalog["objectId"][inside]
+    )
+
+
+def test_verbose_says_what_is_done(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:
+    result = run("measure", image, catalog, "-o", tmp_path / "out.ecsv", "-v")
+    assert "info: Measuring 20 sources" in result.stderr
+
+
+def test_off_image(run: Run, image: Path, field: SimulatedField, tmp_path: Path) -> None:
+    table = field.catalog.copy()
+    table["coord_dec"][3] += 1
+    write_catalog(table, tmp_path / "catalog.ecsv")
+    arguments = ["measure", image, tmp_path / "catalog.ecsv", "-o", tmp_path / "out.ecsv"]
+    run(*arguments, "--off-image", "raise", exit_code=OffImageError.exit_code)
+    assert not (tmp_path / "out.ecsv").exists()
+    result = run(*arguments, "--plot", tmp_path / "plot.png")
+    assert "1 of them flagged" in result.stdout
+    assert np.isnan(read_catalog(tmp_path / "out.ecsv")["base_PsfFlux_flux"][3])
+
+
+@pytest.mark.parametrize("name", ["out.ecsv", "plot.png"])
+def test_earlier_files_are_kept(run: Run, image: Path, catalog: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    arguments = ["measure", image, catalog, "-o", tmp_path / "out.ecsv", "--plot", tmp_path / "plot.png"]
+    assert f"{name} exists" in run(*arguments, exit_code=8).stderr
+    assert (tmp_path / name).read_text() == "mine"
+    run(*arguments, "--overwrite")
+    assert (tmp_path / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["--plugins", "base_Nonsense"], 2, "base_Nonsense"),
+        (["-c", "doApCorr=3"], 2, "cannot be 3"),
+        (["-c", "doDetect=true"], 2, "neither detects nor deblends"),
+        (["--radii", "3,-1"], 2, "radii"),
+        (["--radii", "3,big"], 2, "is no list of numbers"),
+        (["--bbox", "1,2,3"], 2, "is no box"),
+        (["--bbox", "1,2,0,9"], 2, "has no pixels"),
+        (["--psf-footprint-scaling", "0"], 2, "0"),
+        (["--flux-unit", "Jy"], 2, "Jy"),
+        (["--plot", "plot.nonsense"], 8, "nonsense"),
+        (["--ra", "alpha"], 3, "alpha"),
+    ],
+)
+def test_errors_are_one_line(
+    run: Run, image: Path, catalog: Path, tmp_path: Path, arguments: list[str], exit_code: int, message: str
+) -> None:
+    arguments = [str(tmp_path / argument) if argument.startswith("plot.") else argument for argument in arguments]
+    runner = CliRunner()
+    result = runner.invoke(
+        main, ["measure", str(image), str(catalog), "-o", str(tmp_path / "out.fits"), *arguments]
+    )
+    assert result.exit_code == exit_code, result.output
+    assert message in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.output
+
+
+def test_missing_files(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.fits"
+    assert "There is no file" in run("measure", tmp_path / "none.fits", catalog, "-o", out, exit_code=1).stderr
+    assert "There is no file" in run("measure", image, tmp_path / "none.fits", "-o", out, exit_code=3).stderr
+    assert "no ending" in run("measure", image, catalog, "-o", tmp_path / "out.txt", exit_code=8).stderr
+
+
+def test_debug_shows_where(image: Path, tmp_path: Path) -> None:
+    arguments = ["measure", str(image), str(tmp_path / "none.csv"), "-o", str(tmp_path / "out.fits"), "--debug"]
+    assert type(CliRunner().invoke(main, arguments).exception).__name__ == "InputTableError"
+
+
+def test_real_file(run: Run, golden: Callable[[str], Path], tmp_path: Path) -> None:
+    case = golden("dp2/visit_gaussian")
+    arguments = ["measure", case / "visit_image.fits", case / "catalog.ecsv", "-o", tmp_path / "out.ecsv"]
+    run(*arguments, "--flux-unit", "ct")
+    ours, theirs = (Table.read(path) for path in (tmp_path / "out.ecsv", case / "measured.ecsv"))
+    assert ours.colnames == theirs.colnames
+    np.testing.assert_allclose(
+        ours["base_PsfFlux_instFlux"], theirs["base_PsfFlux_instFlux"], rtol=1e-6, atol=1e-4 * 200
+    )
