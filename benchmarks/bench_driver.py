@@ -8,10 +8,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from measuring import OUTPUT, keep, make_exposure, make_positions, peak_growth_bytes, print_table, seconds
 
 from forcedphot import Exposure, ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
 from forcedphot.psf import GaussianPsf
+from measuring import OUTPUT, keep, make_exposure, make_positions, peak_growth_bytes, print_table, seconds
 
 NUMBERS = (10, 100, 1_000, 10_000, 100_000)
 RADII = (3.0, 4.5, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0)
@@ -20,6 +20,7 @@ SIGMA_PIX = 1.9
 
 
 def driver(*plugins: str, n_threads: int = 1) -> ForcedMeasurementDriverTask:
+    """Set up the driver with some plugins besides the centroid; with its default ones if none is named."""
     config = ForcedMeasurementDriverConfig()
     config.numThreads = n_threads
     if plugins:
@@ -35,8 +36,7 @@ def time_driver(exposure: Exposure) -> list[dict[str, Any]]:
         table, _, _ = make_positions(exposure, n)
         repeats = 3 if n >= 10_000 else 9
         one, two = (
-            seconds(lambda d=driver(n_threads=k): d.runFromAstropy(table, exposure), repeats=repeats)
-            for k in (1, 2)
+            seconds(partial(driver(n_threads=k).runFromAstropy, table, exposure), repeats=repeats) for k in (1, 2)
         )
         rows.append(
             {
@@ -75,10 +75,9 @@ def measure_memory(n: int) -> dict[str, Any]:
 def time_peers(exposure: Exposure) -> list[dict[str, Any]]:
     """Time photutils' and sep's fluxes at the same positions; check the values before."""
     import sep
-    from photutils.aperture import ApertureStats, CircularAperture, aperture_photometry
+    from photutils.aperture import CircularAperture, aperture_photometry
     from photutils.psf import CircularGaussianPRF, PSFPhotometry
 
-    del ApertureStats
     assert exposure.variance is not None
     error = np.sqrt(exposure.variance)
     few, x_few, y_few = make_positions(exposure, 300)

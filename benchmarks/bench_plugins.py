@@ -4,11 +4,11 @@ import logging
 from typing import Any
 
 import numpy as np
+
 from bench_driver import driver
+from forcedphot.psf import GaussianPsf, KernelImagePsf
 from measuring import keep, make_exposure, make_positions, print_table, seconds
 from piff_model import make_piff_psf
-
-from forcedphot.psf import GaussianPsf, KernelImagePsf
 
 N = 20_000
 ORIGINAL_MICROSECONDS = {
@@ -33,13 +33,10 @@ def main() -> None:
     for model, psf in models.items():
         exposure = make_exposure(psf)
         table, _, _ = make_positions(exposure, N)
-        for name, chosen in [
-            ("none", ()),
-            *((plugin, (plugin,)) for plugin in plugins),
-            ("default plugins", plugins),
-        ]:
-            task = driver(*chosen) if chosen else driver("base_TransformedCentroidFromCoord")
-            time_us = seconds(lambda t=task: t.runFromAstropy(table, exposure), repeats=3) / N * 1e6
+        choices = {"only centroids": ("base_TransformedCentroidFromCoord",), **{name: (name,) for name in plugins}}
+        for name, chosen in [*choices.items(), ("default plugins", plugins)]:
+            call = partial(driver(*chosen).runFromAstropy, table, exposure)
+            time_us = seconds(call, repeats=3) / N * 1e6
             original = ORIGINAL_MICROSECONDS.get((name, model), np.nan)
             rows.append(
                 {

@@ -37,7 +37,7 @@ def adaptive_moments(images: FloatArray) -> FloatArray:
 
 @kernel
 def _adaptive_moments(images: FloatArray, result: FloatArray) -> None:
-    _, height, width = images.shape
+    width = images.shape[2]
     weights_x = np.empty(width)
     cross = np.empty(width)
     for i in range(len(images)):
