@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import warnings
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl

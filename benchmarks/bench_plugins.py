@@ -1,6 +1,7 @@
 """Each plugin alone, with each PSF model: time a source and core, beside the pipelines' own times."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import numpy as np

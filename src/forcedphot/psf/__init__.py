@@ -3,5 +3,6 @@
 from .base import Psf, Stamps
 from .cell import CellPsf
 from .kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
+from .piff import PiffPsf
 
-__all__ = ["CellPsf", "DoubleGaussianPsf", "GaussianPsf", "KernelImagePsf", "Psf", "Stamps"]
+__all__ = ["CellPsf", "DoubleGaussianPsf", "GaussianPsf", "KernelImagePsf", "PiffPsf", "Psf", "Stamps"]
