@@ -121,6 +121,14 @@ def test_truncated(coadd_file: Path, fraction: float) -> None:
         read_exposure(coadd_file)
 
 
+def test_damaged_card(coadd_file: Path) -> None:
+    content = coadd_file.read_bytes()
+    start = content.index(b"INDXSIZE=")
+    coadd_file.write_bytes(content[: start + 10] + b"\xff" * 20 + content[start + 30 :])
+    with pytest.raises(FileFormatError, match=r"coadd\.fits cannot be read"):
+        read_exposure(coadd_file)
+
+
 def test_lsst_images_is_imported_only_for_its_files(tmp_path: Path) -> None:
     path = write_planes(tmp_path / "exposure.fits", "EXTNAME")
     code = (

@@ -86,7 +86,7 @@ def sniff_format(path: str | Path) -> ImageFormat:
                 return _format_of(path, hdus)
     except FileFormatError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
         raise FileFormatError(
             f"The FITS headers of {path} cannot be read ({error}); the file is damaged or truncated, get it again."
         ) from error
