@@ -1,0 +1,248 @@
+"""The archive of objects inside an afw FITS file: index, tables, objects by id.
+
+An index row says which rows of which table hold (a part of) an object; integer columns of those
+rows refer to other objects by id, 0 for none. Objects of a class and schema share a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import FileFormatError
+
+_MAX_DEPTH = 50
+
+type PersistableReader = Callable[[StoredObject], Any]
+
+
+class UnsupportedObjectError(FileFormatError):
+    """A stored object of a class that cannot be read; the rest of the file can."""
+
+    def __init__(self, class_name: str, reason: str = "") -> None:
+        super().__init__(f"Objects of the class {class_name} cannot be read{reason}")
+        self.class_name = class_name
+
+
+class Rows:
+    """Some rows of a table.
+
+    Parameters
+    ----------
+    hdu
+        The table's HDU.
+    start, stop
+        The rows.
+    """
+
+    def __init__(self, hdu: Any, start: int, stop: int) -> None:
+        self._hdu = hdu
+        self._range = slice(start, stop)
+        self._count = stop - start
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._hdu.columns.names
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return a column, shape (rows,) or (rows, elements).
+
+        Raises
+        ------
+        FileFormatError
+            If there is no such column.
+        """
+        if name not in self:
+            raise FileFormatError(f"table {self._hdu.name} has no column {name!r}")
+        values: npt.NDArray[Any] = self._hdu.data.field(name)[self._range]
+        return values
+
+    def integer(self, name: str) -> int:
+        """Return the value of the only row."""
+        return int(self._only(name))
+
+    def number(self, name: str) -> float:
+        """Return the value of the only row."""
+        return float(self._only(name))
+
+    def text(self, name: str) -> str:
+        """Return the value of the only row."""
+        return str(self._only(name)).strip()
+
+    def array(self, name: str) -> npt.NDArray[np.float64]:
+        """Return the elements of the only row, in native byte order."""
+        return np.array(self._only(name), dtype=np.float64).ravel()
+
+    def bytes(self, name: str) -> bytes:
+        """Return the byte array of the only row."""
+        return np.asarray(self._only(name), dtype=np.uint8).tobytes()
+
+    def flag(self, name: str) -> bool:
+        """Return a flag of the only row: a bit of the column that the header's TFLAGn names.
+
+        Raises
+        ------
+        FileFormatError
+            If there is no such flag.
+        """
+        header = self._hdu.header
+        bits = np.atleast_1d(self._only("flags"))
+        for number in range(1, len(bits) + 1):
+            if header.get(f"TFLAG{number}") == name:
+                return bool(bits[number - 1])
+        raise FileFormatError(f"table {self._hdu.name} has no flag {name!r}")
+
+    def _only(self, name: str) -> Any:
+        if len(self) != 1:
+            raise FileFormatError(f"table {self._hdu.name} has {len(self)} rows where one is expected")
+        return self.column(name)[0]
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as it is stored: its class and rows, one `Rows` for each of its tables."""
+
+    class_name: str
+    tables: list[Rows]
+    archive: Archive
+
+    def rows(self, table: int = 0) -> Rows:
+        """Return the rows in one of the object's own tables.
+
+        Raises
+        ------
+        FileFormatError
+            If the object has no such table.
+        """
+        if table >= len(self.tables):
+            raise FileFormatError(f"a {self.class_name} has {len(self.tables)} tables; one is missing")
+        return self.tables[table]
+
+    def read[T](self, object_id: int, expected: type[T]) -> T:
+        """Read an object that this one refers to."""
+        return self.archive.read(object_id, expected)
+
+
+@dataclass(frozen=True)
+class _IndexRow:
+    table: int
+    order: int
+    start: int
+    count: int
+    class_name: str
+
+
+class Archive:
+    """The objects of a file, read when they are asked for, each once.
+
+    Parameters
+    ----------
+    hdus
+        The file.
+    index_hdu
+        Position of the index in the file, from 0.
+    readers
+        For each class name the function that reads a `StoredObject` into an object.
+
+    Raises
+    ------
+    FileFormatError
+        If the index is no table of the expected columns.
+    """
+
+    def __init__(self, hdus: Any, index_hdu: int, readers: Mapping[str, PersistableReader]) -> None:
+        self._hdus = hdus
+        self._index_hdu = index_hdu
+        self._readers = readers
+        self._objects: dict[int, Any] = {}
+        self._being_read: list[int] = []
+        if not 0 < index_hdu < len(hdus) or not hasattr(hdus[index_hdu], "columns"):
+            raise FileFormatError(f"HDU {index_hdu + 1} should be the archive's index, but is no table")
+        self._index = self._read_index()
+
+    def __contains__(self, object_id: int) -> bool:
+        return object_id in self._index
+
+    def class_name(self, object_id: int) -> str:
+        """Return the class of a stored object.
+
+        Raises
+        ------
+        FileFormatError
+            If there is no such object.
+        """
+        if object_id not in self._index:
+            raise FileFormatError(f"the archive has no object {object_id}")
+        return self._index[object_id][0].class_name
+
+    def read[T](self, object_id: int, expected: type[T]) -> T:
+        """Read an object.
+
+        Parameters
+        ----------
+        object_id
+            Its id in the archive.
+        expected
+            What it should be.
+
+        Raises
+        ------
+        FileFormatError
+            If there is no such object, it refers to itself, or is damaged or something else.
+        UnsupportedObjectError
+            If it, or an object that it refers to, is of a class without a reader.
+        """
+        if object_id not in self._objects:
+            class_name = self.class_name(object_id)
+            if object_id in self._being_read or len(self._being_read) >= _MAX_DEPTH:
+                raise FileFormatError(f"object {object_id} ({class_name}) refers to itself")
+            reader = self._readers.get(class_name)
+            if reader is None:
+                raise UnsupportedObjectError(class_name)
+            self._being_read.append(object_id)
+            try:
+                self._objects[object_id] = reader(self._stored(object_id))
+            finally:
+                self._being_read.pop()
+        found = self._objects[object_id]
+        # A protocol such as Field is checked by its methods, as isinstance does.
+        if not isinstance(found, expected):
+            raise FileFormatError(
+                f"object {object_id} is a {type(found).__name__}; a {expected.__name__} is expected"
+            )
+        return found
+
+    def _read_index(self) -> dict[int, list[_IndexRow]]:
+        hdu = self._hdus[self._index_hdu]
+        rows = Rows(hdu, 0, len(hdu.data))
+        names = ("id", "cat.archive", "cat.persistable", "row0", "nrows", "name")
+        index: dict[int, list[_IndexRow]] = {}
+        for values in zip(*(rows.column(name).tolist() for name in names), strict=True):
+            object_id, table, order, start, count, class_name = values
+            row = _IndexRow(table, order, start, count, class_name.strip())
+            index.setdefault(object_id, []).append(row)
+        for parts in index.values():
+            parts.sort(key=lambda row: row.order)
+        return index
+
+    def _stored(self, object_id: int) -> StoredObject:
+        parts = self._index[object_id]
+        return StoredObject(parts[0].class_name, [self._rows(part) for part in parts], self)
+
+    def _rows(self, part: _IndexRow) -> Rows:
+        position = self._index_hdu + part.table
+        if part.table < 1 or position >= len(self._hdus) or not hasattr(self._hdus[position], "columns"):
+            raise FileFormatError(f"table {part.table} of the archive, for a {part.class_name}, is missing")
+        hdu = self._hdus[position]
+        n_rows = 0 if hdu.data is None else len(hdu.data)
+        if part.start < 0 or part.count < 0 or part.start + part.count > n_rows:
+            raise FileFormatError(
+                f"a {part.class_name} has rows {part.start}..{part.start + part.count - 1} of a table of {n_rows}"
+            )
+        return Rows(hdu, part.start, part.start + part.count)

@@ -1,0 +1,180 @@
+"""Readers of stored objects, by the class name in the archive.
+
+A new class is one decorated function here, or in another module that the package imports.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...conventions import Box
+from ...errors import ExposureError, FileFormatError
+from ...exposure.fields import ChebyshevField, Field
+from ...exposure.photo_calib import PhotoCalib
+from ...exposure.wcs import AstWcs
+from ...psf.kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
+from ...psf.piff import PiffPsf
+from .archive import PersistableReader, StoredObject, UnsupportedObjectError
+from .piff_pickle import read_piff_psf
+
+PERSISTABLES: dict[str, PersistableReader] = {}
+"""Class name in the archive -> reader."""
+
+_MAX_KERNEL_SIDE = 4095
+_MAX_CHEBYSHEV_ORDER = 100
+
+
+def persistable[F: Callable[[StoredObject], Any]](*class_names: str) -> Callable[[F], F]:
+    """Register a function as the reader of objects of these classes."""
+
+    def register(reader: F) -> F:
+        PERSISTABLES.update(dict.fromkeys(class_names, reader))
+        return reader
+
+    return register
+
+
+@dataclass(frozen=True, slots=True)
+class FilterLabel:
+    """Names of a filter; None where the file has none."""
+
+    band: str | None
+    physical: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApertureCorrections:
+    """Fields by flux column, and the columns whose field is of a class that cannot be read."""
+
+    fields: dict[str, Field]
+    unread: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorNumber:
+    """Which detector: all that is used of a stored Detector."""
+
+    number: int
+
+
+@persistable("SkyWcs")
+def _sky_wcs(stored: StoredObject) -> AstWcs:
+    data = stored.rows().bytes("wcs")
+    # Version, class, whether the WCS came from FITS cards; then what AST's Channel wrote.
+    parts = data.decode("ascii").split(" ", 3)
+    if len(parts) != 4 or parts[:2] != ["1", "SkyWcs"]:
+        raise FileFormatError(f"a SkyWcs begins with '1 SkyWcs', this one with {data[:20]!r}")
+    return AstWcs.from_text(parts[3].splitlines())
+
+
+@persistable("GaussianPsf", "SingleGaussianPsf")
+def _gaussian_psf(stored: StoredObject) -> GaussianPsf:
+    rows = stored.rows()
+    width, height = _kernel_shape(stored)
+    return GaussianPsf(_positive(rows.number("sigma"), "sigma"), width, height)
+
+
+@persistable("DoubleGaussianPsf")
+def _double_gaussian_psf(stored: StoredObject) -> DoubleGaussianPsf:
+    rows = stored.rows()
+    width, height = _kernel_shape(stored)
+    sigma1, sigma2 = _positive(rows.number("sigma1"), "sigma1"), rows.number("sigma2")
+    return DoubleGaussianPsf(sigma1, sigma2, rows.number("b"), width, height)
+
+
+@persistable("KernelPsf")
+def _kernel_psf(stored: StoredObject) -> KernelImagePsf:
+    kernel_id = stored.rows().integer("kernel")
+    if kernel_id in stored.archive and stored.archive.class_name(kernel_id) != "FixedKernel":
+        raise UnsupportedObjectError(
+            stored.class_name, f" with a kernel of the class {stored.archive.class_name(kernel_id)}"
+        )
+    return stored.read(kernel_id, KernelImagePsf)
+
+
+@persistable("FixedKernel")
+def _fixed_kernel(stored: StoredObject) -> KernelImagePsf:
+    rows = stored.rows()
+    width, height = _kernel_shape(stored)
+    if (rows.integer("center_x"), rows.integer("center_y")) != (width // 2, height // 2):
+        raise UnsupportedObjectError(stored.class_name, " where their centre is not the middle pixel")
+    return KernelImagePsf(rows.array("image").reshape(height, width))
+
+
+@persistable("PiffPsf")
+def _piff_psf(stored: StoredObject) -> PiffPsf:
+    try:
+        return read_piff_psf(stored.rows().bytes("bytes"))
+    except ExposureError as error:
+        raise UnsupportedObjectError(stored.class_name, f" where it cannot be drawn: {error}") from error
+
+
+@persistable("ApCorrMap")
+def _aperture_corrections(stored: StoredObject) -> ApertureCorrections:
+    rows = stored.rows()
+    fields: dict[str, Field] = {}
+    unread: dict[str, str] = {}
+    names, ids = rows.column("name").tolist(), rows.column("field").tolist()
+    for name, field_id in zip(names, ids, strict=True):
+        try:
+            # mypy wants a concrete class where a protocol serves as well.
+            fields[name.strip()] = stored.read(field_id, Field)  # type: ignore[type-abstract]
+        except UnsupportedObjectError as error:
+            unread[name.strip()] = error.class_name
+    return ApertureCorrections(fields, unread)
+
+
+@persistable("ChebyshevBoundedField")
+def _chebyshev_field(stored: StoredObject) -> ChebyshevField:
+    rows = stored.rows()
+    x0, y0 = rows.integer("bbox_min_x"), rows.integer("bbox_min_y")
+    box = Box(x0, y0, rows.integer("bbox_max_x") - x0 + 1, rows.integer("bbox_max_y") - y0 + 1)
+    order_x = rows.integer("order_x")
+    coefficients = rows.array("coefficients")
+    if min(box.shape) < 1 or not 0 <= order_x <= _MAX_CHEBYSHEV_ORDER:
+        raise FileFormatError(f"a Chebyshev field has the box {box} and the order {order_x} in x")
+    if len(coefficients) == 0 or len(coefficients) % (order_x + 1):
+        raise FileFormatError(f"a Chebyshev field of order {order_x} in x has {len(coefficients)} coefficients")
+    return ChebyshevField(box, coefficients.reshape(-1, order_x + 1))
+
+
+@persistable("PhotoCalib")
+def _photo_calib(stored: StoredObject) -> PhotoCalib:
+    rows = stored.rows()
+    mean, mean_err = rows.number("calibrationMean"), rows.number("calibrationErr")
+    # A constant calibration has a field too; it says no more than the mean.
+    if rows.flag("isConstant"):
+        return PhotoCalib(mean, mean_err)
+    field = stored.read(rows.integer("field"), Field)  # type: ignore[type-abstract]
+    return PhotoCalib(mean, mean_err, field)
+
+
+@persistable("FilterLabel")
+def _filter_label(stored: StoredObject) -> FilterLabel:
+    rows = stored.rows()
+    return FilterLabel(
+        band=rows.text("band") if rows.flag("band_exists") else None,
+        physical=rows.text("physical") if rows.flag("physical_exists") else None,
+    )
+
+
+@persistable("Detector")
+def _detector(stored: StoredObject) -> DetectorNumber:
+    return DetectorNumber(stored.rows().integer("id"))
+
+
+def _kernel_shape(stored: StoredObject) -> tuple[int, int]:
+    """Return the width and height of a kernel image."""
+    rows = stored.rows()
+    width, height = rows.integer("dimensions_x"), rows.integer("dimensions_y")
+    if not (1 <= width <= _MAX_KERNEL_SIDE and 1 <= height <= _MAX_KERNEL_SIDE):
+        raise FileFormatError(f"a {stored.class_name} is {width} x {height} pixels large")
+    return width, height
+
+
+def _positive(value: float, name: str) -> float:
+    if not (value > 0 and np.isfinite(value)):
+        raise FileFormatError(f"the {name} of a Gaussian PSF is {value}")
+    return value
