@@ -61,26 +61,29 @@ def lanczos5_taps(fraction: float, taps: FloatArray) -> int:
 @kernel
 def _shift_images(images: FloatArray, shift_x: FloatArray, shift_y: FloatArray, result: FloatArray) -> None:
     n_images, height, width = images.shape
-    # Every row and the whole image get zeros around them, so that one pass runs over all rows.
+    # Rows have zeros between them, and the shifted rows have zero rows around them, so that one
+    # pass over a flat array runs through all rows.
     stride = width + N_TAPS
-    padded = np.zeros((height + N_TAPS, stride))
+    padded = np.zeros((height + 1, stride))
     flat = padded.reshape(padded.size)
-    shifted_x = np.zeros(flat.size)
-    shifted = np.empty(height * stride)
+    shifted_x = np.zeros((height + N_TAPS) * width)
+    rows_x = np.zeros(height * stride)
     taps = np.empty(N_TAPS)
     for i in range(len(shift_x)):
         image = images[i if n_images > 1 else 0]
         if shift_x[i] == 0.0 and shift_y[i] == 0.0:
             result[i] = image
             continue
-        for y in range(height):
-            padded[ORDER + y, ORDER : ORDER + width] = image[y]
+        if i == 0 or n_images > 1:
+            for y in range(height):
+                padded[y, ORDER : ORDER + width] = image[y]
         offset = lanczos5_taps(shift_x[i], taps)
-        weigh_along(flat[offset:], taps, 1, shifted_x)
-        offset = lanczos5_taps(shift_y[i], taps)
-        weigh_along(shifted_x[offset * stride :], taps, stride, shifted)
+        weigh_along(flat[offset:], taps, 1, rows_x)
         for y in range(height):
-            result[i, y] = shifted[y * stride : y * stride + width]
+            start = (ORDER + y) * width
+            shifted_x[start : start + width] = rows_x[y * stride : y * stride + width]
+        offset = lanczos5_taps(shift_y[i], taps)
+        weigh_along(shifted_x[offset * width :], taps, width, result[i].reshape(height * width))
 
 
 @kernel

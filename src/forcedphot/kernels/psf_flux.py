@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..conventions import BoolArray, FloatArray, FloatValues, IntArray
+from ..conventions import BoolArray, FloatArray, IntArray
 from .compiling import kernel
 
 
@@ -81,7 +81,10 @@ def _psf_fluxes(
 ) -> None:
     height, width = image.shape
     n, model_height, model_width = models.shape
-    kept = np.empty((3, model_width))
+    size = model_height * model_width
+    kept_model = np.empty((1, size))
+    kept_image = np.empty((1, size), dtype=np.float32)
+    kept_variance = np.empty((1, size), dtype=np.float32)
     for i in range(n):
         x0, y0 = model_column[i], model_row[i]
         x_start, x_stop = max(x0, 0), min(x0 + model_width, width)
@@ -89,73 +92,56 @@ def _psf_fluxes(
         clipped[i] = x_stop - x_start < model_width or y_stop - y_start < model_height
         if x_stop <= x_start or y_stop <= y_start:
             continue
-        sum_m = sum_mm = sum_md = sum_mmv = 0.0
-        for y in range(y_start, y_stop):
-            model = models[i, y - y0, x_start - x0 : x_stop - x0]
-            data, noise = image[y, x_start:x_stop], variance[y, x_start:x_stop]
-            if bad_bits == 0:
-                row = _sums(model, data, noise)
-                used = len(model)
-            else:
-                used = _keep(model, data, noise, mask[y, x_start:x_stop], bad_bits, kept)
-                row = _sums(kept[0, :used], kept[1, :used], kept[2, :used])
-            n_pixels[i] += used
-            sum_m += row[0]
-            sum_mm += row[1]
-            sum_md += row[2]
-            sum_mmv += row[3]
-        if n_pixels[i] == 0:
+        if bad_bits == 0:
+            n_pixels[i] = (x_stop - x_start) * (y_stop - y_start)
+            flux[i], flux_err[i], area[i], chi2[i] = _fit(
+                models[i], image, variance, x_start, x_stop, y_start, y_stop, x0, y0
+            )
             continue
-        flux[i] = sum_md / sum_mm
-        flux_err[i] = math.sqrt(sum_mmv) / sum_mm
-        area[i] = sum_m * sum_m / sum_mm
-        chi2[i] = 0.0
+        used = 0
         for y in range(y_start, y_stop):
-            model = models[i, y - y0, x_start - x0 : x_stop - x0]
-            data, noise = image[y, x_start:x_stop], variance[y, x_start:x_stop]
-            if bad_bits == 0:
-                chi2[i] += _chi2(model, data, noise, flux[i])
-            else:
-                used = _keep(model, data, noise, mask[y, x_start:x_stop], bad_bits, kept)
-                chi2[i] += _chi2(kept[0, :used], kept[1, :used], kept[2, :used], flux[i])
+            for x in range(x_start, x_stop):
+                if mask[y, x] & bad_bits == 0:
+                    kept_model[0, used] = models[i, y - y0, x - x0]
+                    kept_image[0, used] = image[y, x]
+                    kept_variance[0, used] = variance[y, x]
+                    used += 1
+        n_pixels[i] = used
+        if used > 0:
+            flux[i], flux_err[i], area[i], chi2[i] = _fit(
+                kept_model, kept_image, kept_variance, 0, used, 0, 1, 0, 0
+            )
 
 
 @kernel
-def _keep(
+def _fit(
     model: FloatArray,
-    data: npt.NDArray[np.float32],
-    noise: npt.NDArray[np.float32],
-    bits: npt.NDArray[np.integer[Any]],
-    bad_bits: int,
-    kept: FloatArray,
-) -> int:
-    """Copy the pixels of a row that have no bad bits into kept; return how many they are."""
-    used = 0
-    for x in range(len(model)):
-        if bits[x] & bad_bits == 0:
-            kept[0, used] = model[x]
-            kept[1, used] = data[x]
-            kept[2, used] = noise[x]
-            used += 1
-    return used
-
-
-@kernel
-def _sums(m: FloatArray, d: FloatValues, v: FloatValues) -> tuple[float, float, float, float]:
-    """Return the sums of m, m^2, m d and m^2 v."""
+    image: npt.NDArray[np.float32],
+    variance: npt.NDArray[np.float32],
+    x_start: int,
+    x_stop: int,
+    y_start: int,
+    y_stop: int,
+    x0: int,
+    y0: int,
+) -> tuple[float, float, float, float]:
+    """Fit the model, whose first pixel is at (x0, y0), to a box of pixels; return flux, error, area, chi2."""
     sum_m = sum_mm = sum_md = sum_mmv = 0.0
-    for x in range(len(m)):
-        sum_m += m[x]
-        sum_mm += m[x] * m[x]
-        sum_md += m[x] * d[x]
-        sum_mmv += m[x] * m[x] * v[x]
-    return sum_m, sum_mm, sum_md, sum_mmv
-
-
-@kernel
-def _chi2(m: FloatArray, d: FloatValues, v: FloatValues, flux: float) -> float:
-    total = 0.0
-    for x in range(len(m)):
-        residual = d[x] - flux * m[x]
-        total += residual * residual / v[x]
-    return total
+    for y in range(y_start, y_stop):
+        # Slices indexed from 0 need no check for negative indices, and so vectorise.
+        m = model[y - y0, x_start - x0 : x_stop - x0]
+        d, v = image[y, x_start:x_stop], variance[y, x_start:x_stop]
+        for x in range(len(d)):
+            sum_m += m[x]
+            sum_mm += m[x] * m[x]
+            sum_md += m[x] * d[x]
+            sum_mmv += m[x] * m[x] * v[x]
+    flux = sum_md / sum_mm
+    chi2 = 0.0
+    for y in range(y_start, y_stop):
+        m = model[y - y0, x_start - x0 : x_stop - x0]
+        d, v = image[y, x_start:x_stop], variance[y, x_start:x_stop]
+        for x in range(len(d)):
+            residual = d[x] - flux * m[x]
+            chi2 += residual * residual / v[x]
+    return flux, math.sqrt(sum_mmv) / sum_mm, sum_m * sum_m / sum_mm, chi2
