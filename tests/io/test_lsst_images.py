@@ -1,6 +1,8 @@
 """Images of lsst.images become exposures, without copies and with the same numbers."""
 
 import logging
+import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from hypothesis import strategies as st
 
 from forcedphot import Exposure
 from forcedphot.conventions import Box
-from forcedphot.errors import ExposureError, FileFormatError
+from forcedphot.errors import ExposureError, FileFormatError, UnsafeContentError
 from forcedphot.exposure import CellField, ChebyshevField, PhotoCalib, Wcs
 from forcedphot.exposure.fields import Field
 from forcedphot.io.lsst_images import (
+    _HARMLESS,
+    _INTERPOLANT,
     LsstImagesField,
     exposure_from_lsst_images,
     mask_from_lsst_images,
@@ -275,3 +279,49 @@ def test_positions_of_the_pipelines(golden: Any, case: str) -> None:
     )
     np.testing.assert_allclose(x, measured["base_TransformedCentroidFromCoord_x"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(y, measured["base_TransformedCentroidFromCoord_y"], rtol=0, atol=1e-6)
+
+
+def hostile_copy(source: Path, target: Path, setting: str) -> None:
+    """Copy a file of a Piff PSF, with another text in place of its interpolant."""
+    content = source.read_bytes()
+    start = content.index(b"galsim.Lanczos(")
+    stop = content.index(b'"', start)
+    assert len(setting) <= stop - start
+    target.write_bytes(content[:start] + setting.ljust(stop - start).encode() + content[stop:])
+
+
+def test_piff_settings_are_not_run(golden: Any, tmp_path: Path) -> None:
+    marker, file = Path(tempfile.gettempdir()) / f"ran-{uuid.uuid4().hex[:8]}", tmp_path / "hostile.fits"
+    setting = f"__import__('pathlib').Path('{marker}').touch()"
+    hostile_copy(golden("dp2/piff_pixel") / "visit_image.fits", file, setting)
+
+    with pytest.raises(UnsafeContentError, match=r"hostile\.fits: its Piff PSF has the setting .__import__"):
+        Exposure.read(file)
+
+    assert not marker.exists()
+    # The file is such that Piff itself would have run it.
+    from lsst.images.serialization import read_archive
+
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever Piff makes of the None that it gets
+        read_archive(str(file))
+    assert marker.exists()
+    marker.unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_harmless"),
+    [
+        ("galsim.Lanczos(11)", True),
+        ("galsim.Lanczos(7, conserve_dc=True)", True),
+        ("galsim.Cubic(gsparams=galsim.GSParams(128,8192,0.005,1e-05))", True),
+        ("Lanczos(__import__('os').system('true'))", False),
+        ("galsim.Lanczos(exit())", False),
+        ("[print for _ in (1,)]", False),
+        ("PixelGrid", True),
+        ("fits:PSF/PIFF/INTERP/SOLUTION[1]", True),
+        ("lambda: 0", True),
+        ("f'{exit()}'", False),
+    ],
+)
+def test_piff_settings_that_may_pass(text: str, is_harmless: bool) -> None:
+    assert is_harmless == bool(_HARMLESS.fullmatch(text) or _INTERPOLANT.fullmatch(text))

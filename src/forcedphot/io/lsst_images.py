@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..conventions import Box, CellGrid, FloatArray
-from ..errors import ExposureError, FileFormatError
+from ..errors import ExposureError, FileFormatError, UnsafeContentError
 from ..exposure import CellField, ChebyshevField, Exposure, Field, Identity, Mask, PhotoCalib
 from ..exposure.wcs import transform_with_ast
 from ..psf import CellPsf, GaussianPsf, Psf
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from astropy.units import UnitBase
 
 _LOG = logging.getLogger(__name__)
+
+# Without brackets and quotes nothing can be called, looked up or quoted.
+_HARMLESS = re.compile(r"[\w.:/+ -]*(\[\d+\])?")
+_ARGUMENT = r"[\w.+-]+(=[\w.+-]+)?"
+_ARGUMENTS = rf"({_ARGUMENT}(, ?{_ARGUMENT})*)?"
+_INTERPOLANT = re.compile(
+    r"galsim\.(Nearest|SincInterpolant|Linear|Cubic|Quintic|Lanczos)"
+    rf"\({_ARGUMENTS}((, ?)?gsparams=galsim\.GSParams\({_ARGUMENTS}\))?\)"
+)
 
 
 def read_lsst_images(path: str | Path) -> Exposure:
@@ -40,14 +50,20 @@ def read_lsst_images(path: str | Path) -> Exposure:
     ------
     FileFormatError
         If the file is damaged, or lsst.images cannot read it, or it holds something else.
+    UnsafeContentError
+        If its Piff PSF has texts that Piff would run as code; nothing of it is run.
     """
-    from lsst.images.serialization import read_archive
+    from lsst.images.serialization import open_archive
 
     path = Path(path)
     try:
         # A name that does not tell of the compression would mislead lsst.images.
         source = BytesIO(gzip.decompress(path.read_bytes())) if is_gzip(path) else str(path)
-        image = read_archive(source, format="fits")
+        with open_archive(source, format="fits", partial=False) as archive:
+            _check_piff_texts(path, getattr(archive.get_tree(), "psf", None))
+            image = archive.read()
+    except UnsafeContentError:
+        raise
     except Exception as error:  # lsst.images, pydantic, astropy and Piff raise what they like on damaged files
         raise FileFormatError(
             f"{path} cannot be read by lsst.images ({type(error).__name__}: {_first_line(error)}); "
@@ -106,6 +122,27 @@ def exposure_from_lsst_images(image: Any) -> Exposure:
         identity=_coadd_identity(image) if isinstance(image, CellCoadd) else _visit_identity(image),
         metadata=metadata,
     )
+
+
+def _check_piff_texts(path: Path, psf: Any) -> None:
+    """Refuse a stored Piff PSF with any text that is more than a name, a number or an interpolant.
+
+    Piff evaluates some of its settings as Python expressions when it reads a model.
+    """
+    if not hasattr(psf, "piff"):
+        return
+    parts: list[Any] = [psf.piff.model_dump()]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            parts += [*part, *part.values()]
+        elif isinstance(part, list | tuple | set):
+            parts += part
+        elif isinstance(part, str) and not _HARMLESS.fullmatch(part) and not _INTERPOLANT.fullmatch(part):
+            raise UnsafeContentError(
+                f"{path}: its Piff PSF has the setting {part[:100]!r}, which is neither a name nor a "
+                "galsim interpolant. Nothing of it was run."
+            )
 
 
 def mask_from_lsst_images(mask: Any) -> Mask:
