@@ -2,8 +2,10 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +55,15 @@ FORBIDDEN = ("lsst.afw", "lsst.geom", "lsst.meas", "lsst.obs")
 BUTLER = ("lsst.daf", "lsst.pipe")
 BUTLER_PLACES = ("driver", "tasks", "survey", "io/formatters")
 HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
+
+
+DISTRIBUTIONS = {
+    "lsst.images": "lsst-images",
+    "lsst.pex": "lsst-pex-config",
+    "starlink": "starlink-pyast",
+    "yaml": "pyyaml",
+}
+"""Names under which packages are installed, where they differ from those under which they are imported."""
 
 
 class Import(NamedTuple):
@@ -111,6 +122,18 @@ def stack_faults(source: str, file: str) -> list[str]:
     ]
 
 
+def undeclared(source: str, file: str, declared: set[str]) -> list[str]:
+    """List imports of packages that pyproject.toml does not ask for: they are there by chance only."""
+    faults = []
+    for name, _, line in imports(source, file):
+        top = name.split(".")[0]
+        prefix = next((prefix for prefix in DISTRIBUTIONS if f"{name}.".startswith(f"{prefix}.")), top)
+        wanted = DISTRIBUTIONS.get(prefix, prefix)
+        if top != "forcedphot" and top not in sys.stdlib_module_names and wanted not in declared:
+            faults.append(f"{file}:{line}: imports {name}, but {wanted} is not in pyproject.toml")
+    return faults
+
+
 def docstring_faults(source: str, file: str) -> list[str]:
     return [] if ast.get_docstring(ast.parse(source)) else [f"{file}: says nowhere what it is for"]
 
@@ -120,6 +143,12 @@ def heavy_modules(statement: str) -> set[str]:
     script = f"import json, sys\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
     return {name.split(".")[0] for name in json.loads(done.stdout)} & HEAVY
+
+
+@pytest.fixture(scope="module")
+def declared() -> set[str]:
+    project = tomllib.loads((_PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {re.split(r"[^\w-]", requirement)[0].lower() for requirement in project["dependencies"]}
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +212,16 @@ def test_an_import_of_the_stack_is_reported(file: str, source: str) -> None:
 @pytest.mark.parametrize("file", ["driver.py", "tasks/forced.py", "io/formatters.py"])
 def test_the_butler_has_its_places(file: str) -> None:
     assert stack_faults("from lsst.daf.butler import Butler\nfrom lsst.geometry import x", file) == []
+
+
+def test_what_is_imported_is_declared(sources: dict[str, str], declared: set[str]) -> None:
+    assert [fault for file, source in sources.items() for fault in undeclared(source, file, declared)] == []
+
+
+def test_an_import_that_is_not_declared_is_reported(declared: set[str]) -> None:
+    source = "import os.path\nimport numpy as np\nimport photutils.psf\nfrom lsst.sphgeom import Box\nimport yaml"
+    assert len(undeclared(source, "io/read.py", declared)) == 2
+    assert len(undeclared(source, "io/read.py", declared - {"pyyaml", "numpy"})) == 4
 
 
 def test_every_module_says_what_it_is_for(sources: dict[str, str]) -> None:
