@@ -69,14 +69,17 @@ def _shift_images(images: FloatArray, shift_x: FloatArray, shift_y: FloatArray, 
     shifted_x = np.zeros((height + N_TAPS) * width)
     rows_x = np.zeros(height * stride)
     taps = np.empty(N_TAPS)
+    filled_with = -1
     for i in range(len(shift_x)):
-        image = images[i if n_images > 1 else 0]
+        source = i if n_images > 1 else 0
+        image = images[source]
         if shift_x[i] == 0.0 and shift_y[i] == 0.0:
             result[i] = image
             continue
-        if i == 0 or n_images > 1:
+        if source != filled_with:
             for y in range(height):
                 padded[y, ORDER : ORDER + width] = image[y]
+            filled_with = source
         offset = lanczos5_taps(shift_x[i], taps)
         weigh_along(flat[offset:], taps, 1, rows_x)
         for y in range(height):
