@@ -59,7 +59,8 @@ def psf_fluxes(
         np.zeros(n, dtype=np.int32),
         np.zeros(n, dtype=bool),
     )
-    _psf_fluxes(image, variance, mask, bad_bits, models, model_column, model_row, *result)
+    signed_bits = int(np.uint64(bad_bits).astype(np.int64))  # bit 63 is the sign
+    _psf_fluxes(image, variance, mask, signed_bits, models, model_column, model_row, *result)
     return result
 
 
