@@ -208,6 +208,25 @@ class TestUnits:
         raw = run(positions(field), exposure)["slot_PsfFlux_instFlux"]
         np.testing.assert_allclose(result["slot_PsfFlux_flux"], 1000.0 * raw, rtol=1e-12)
 
+    @pytest.mark.parametrize(
+        ("unit", "name", "expected"), [(u.nJy, "flux", "nJy"), (u.adu, "flux", "adu"), (None, "instFlux", "ct")]
+    )
+    def test_the_best_unit(
+        self,
+        field: SimulatedField,
+        unit: u.Unit | None,
+        name: str,
+        expected: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        exposure = dataclasses.replace(field.exposure, photo_calib=None, unit=unit)
+
+        result = forcedphot.measure(exposure, field.catalog)
+
+        assert result[f"slot_PsfFlux_{name}"].unit == expected
+        assert ("slot_PsfFlux_mag" in result.colnames) == (expected == "nJy")
+        assert ("is not calibrated: no magnitudes" in caplog.text) == (expected != "nJy")
+
     @pytest.mark.parametrize(("unit", "missing"), [("nJy", "photometric calibration"), ("image", "unit")])
     def test_an_image_without_a_unit_is_refused(self, field: SimulatedField, unit: str, missing: str) -> None:
         exposure = dataclasses.replace(field.exposure, photo_calib=None, unit=None)

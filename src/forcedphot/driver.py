@@ -12,7 +12,7 @@ import numpy as np
 from lsst.pex.config import ChoiceField, Config, ConfigurableField, Field
 
 from .aperture_correction import ApplyApCorrTask
-from .catalog.flux_units import add_magnitudes, convert_fluxes, photo_calib_of
+from .catalog.flux_units import add_magnitudes, convert_fluxes, has_photo_calib, photo_calib_of
 from .catalog.schema import Columns, Schema
 from .catalog.tables import read_positions, to_table
 from .catalog_calculation import CatalogCalculationTask
@@ -62,6 +62,8 @@ class ForcedMeasurementDriverConfig(Config):
             "ct": "the image's numbers, in columns _instFlux with the unit ct, as the pipelines do",
             "image": "the image's numbers, in columns _flux with the image's own unit",
             "nJy": "calibrated, in columns _flux with the unit nJy",
+            "best": "nJy if the image is calibrated, else its own unit if it says one, else ct; "
+            "magnitudes are left out, with a warning, if it is not calibrated",
         },
         default="ct",
     )
@@ -251,20 +253,25 @@ class ForcedMeasurementDriverTask(Task):
     def _in_requested_units(self, columns: Columns, exposure: Exposure) -> tuple[Schema, Columns]:
         """Convert fluxes and add magnitudes, as configured."""
         schema, unit = self.schema, self.config.fluxUnit
-        if unit == "ct" and not self.config.doMagnitudes:
-            return schema, columns
+        with_magnitudes = self.config.doMagnitudes
+        if unit == "best":
+            is_calibrated = has_photo_calib(exposure)
+            unit = "nJy" if is_calibrated else "ct" if exposure.unit is None else "image"
+            if with_magnitudes and not is_calibrated:
+                self.log.warning("The exposure (%s) is not calibrated: no magnitudes", exposure.identity)
+                with_magnitudes = False
         if unit == "image":
             if exposure.unit is None:
                 raise ExposureError(
                     f"The exposure ({exposure.identity}) does not say its unit; ask for the flux unit 'ct'."
                 )
             schema, columns = convert_fluxes(schema, columns, exposure.unit.to_string(), None)
-        if unit == "nJy" or self.config.doMagnitudes:
+        if unit == "nJy" or with_magnitudes:
             scale = photo_calib_of(exposure).scale(*self._centroids(columns))
             if unit == "nJy":
                 schema, columns = convert_fluxes(schema, columns, "nJy", scale)
                 scale = np.ones_like(scale)
-            if self.config.doMagnitudes:
+            if with_magnitudes:
                 schema, columns = add_magnitudes(schema, columns, scale)
         return schema, columns
 

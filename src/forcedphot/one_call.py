@@ -27,7 +27,7 @@ def measure(
     *,
     plugins: Sequence[str] | None = None,
     radii: Sequence[float] | None = None,
-    flux_unit: str = "nJy",
+    flux_unit: str = "best",
     magnitudes: bool = True,
     psf_footprint_scaling: float = 3.0,
     id_column: str | None = None,
@@ -50,9 +50,9 @@ def measure(
     radii
         Aperture radii, pixels.
     flux_unit
-        "nJy", "image" or "ct"; see the driver's ``fluxUnit``.
+        "nJy", "image", "ct", or "best" of these for the image; see the driver's ``fluxUnit``.
     magnitudes
-        Whether to add AB magnitudes.
+        Whether to add AB magnitudes (with "best", if the image is calibrated).
     psf_footprint_scaling
         See `ForcedMeasurementDriverTask.runFromAstropy`.
     id_column, ra_column, dec_column

@@ -9,6 +9,15 @@ from ..exposure.photo_calib import ab_magnitude
 from .schema import Columns, Schema
 
 
+def has_photo_calib(exposure: Exposure) -> bool:
+    """Tell whether an exposure's pixels can be calibrated to nJy."""
+    from astropy import units
+
+    return exposure.photo_calib is not None or (
+        exposure.unit is not None and exposure.unit.is_equivalent(units.nJy)
+    )
+
+
 def photo_calib_of(exposure: Exposure) -> PhotoCalib:
     """Return the calibration of an exposure's pixels to nJy.
 
@@ -21,13 +30,14 @@ def photo_calib_of(exposure: Exposure) -> PhotoCalib:
 
     if exposure.photo_calib is not None:
         return exposure.photo_calib
-    if exposure.unit is not None and exposure.unit.is_equivalent(units.nJy):
-        return PhotoCalib(float(exposure.unit.to(units.nJy)))
-    raise ExposureError(
-        f"The exposure ({exposure.identity}) has neither a photometric calibration nor a unit of flux density "
-        f"(its unit is {exposure.unit or 'unknown'}), so its fluxes cannot be given in nJy or as magnitudes. "
-        "Give it a photo_calib, or ask for the flux unit 'ct' without magnitudes."
-    )
+    if not has_photo_calib(exposure):
+        raise ExposureError(
+            f"The exposure ({exposure.identity}) has neither a photometric calibration nor a unit of flux "
+            f"density (its unit is {exposure.unit or 'unknown'}), so its fluxes cannot be given in nJy or as "
+            "magnitudes. Give it a photo_calib, or ask for the flux unit 'ct' without magnitudes."
+        )
+    assert exposure.unit is not None  # noqa: S101 - it is what makes it calibrated
+    return PhotoCalib(float(exposure.unit.to(units.nJy)))
 
 
 def convert_fluxes(

@@ -72,8 +72,9 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
 )
 @click.option(
     "--flux-unit",
-    type=click.Choice(["ct", "image", "nJy"]),
-    help="nJy (default): calibrated; image: as in the image, with its unit; ct: as the pipelines name it.",
+    type=click.Choice(["ct", "image", "nJy", "best"]),
+    help="nJy: calibrated; image: as in the image, with its unit; ct: as the pipelines name it; "
+    "best (default): nJy if the image is calibrated.",
 )
 @click.option("--magnitudes", is_flag=True, help="Add AB magnitudes.")
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of ids; guessed if not given.")
@@ -146,7 +147,7 @@ def _configure(options: dict[str, Any], *, progress: bool) -> ForcedMeasurementD
     from .overrides import apply_assignments, apply_file
 
     config = ForcedMeasurementDriverConfig()
-    config.fluxUnit, config.numThreads, config.doProgress = "nJy", 0, progress
+    config.fluxUnit, config.numThreads, config.doProgress = "best", 0, progress
     if options["config_file"] is not None:
         apply_file(config, options["config_file"])
     apply_assignments(config, options["assignments"])

@@ -62,7 +62,7 @@ def read_lsst_images(path: str | Path) -> Exposure:
         with open_archive(source, format="fits", partial=False) as archive:
             _check_piff_texts(path, getattr(archive.get_tree(), "psf", None))
             image = archive.read()
-    except UnsafeContentError:
+    except (UnsafeContentError, ImportError):
         raise
     except Exception as error:  # lsst.images, pydantic, astropy and Piff raise what they like on damaged files
         raise FileFormatError(
