@@ -277,15 +277,13 @@ def measure_adaptive_moments(image: FloatArray) -> FloatArray:
             return failure
         d = offsets[has_weight]
         product = np.einsum("n,ni,nj", weighted, d, d) / weighted.sum()
+        if not np.linalg.det(product) > 0:
+            return failure
         trace = np.trace(product)
-        now = np.array(
-            [(product[0, 0] - product[1, 1]) / trace, 2 * product[0, 1] / trace, product[0, 0]], dtype=np.float64
-        )
+        now = np.array([(product[0, 0] - product[1, 1]) / trace, 2 * product[0, 1] / trace, product[0, 0]])
         if np.abs(now - before)[:2].max() < 1e-5 and abs(now[2] / before[2] - 1) < 1e-4:
             return np.array([covariance[0, 0], covariance[1, 1], covariance[0, 1]])
         before = now
-        if not np.linalg.det(product) > 0:
-            return failure
         inverse = np.linalg.inv(product) - np.linalg.inv(covariance)
         if not np.linalg.det(inverse) > 0:
             return failure
