@@ -162,6 +162,15 @@ def hdu_places(path: Path) -> list[tuple[int, int]]:
         return [(info["hdrLoc"], info["datLoc"]) for info in (hdu.fileinfo() for hdu in hdus)]
 
 
+def test_negative_sizes(golden: Golden, tmp_path: Path) -> None:
+    content = (golden("driver/kernel_psf") / "exposure.fits").read_bytes()
+    card = b"PCOUNT  =                    0"
+    path = tmp_path / "negative.fits"
+    path.write_bytes(content.replace(card, b"PCOUNT  =             -9999999", 2))
+    with pytest.raises(FileFormatError, match=r"negative\.fits"):
+        read_afw_exposure(path)
+
+
 @pytest.mark.parametrize("name", ["driver/piff_pixel/exposure.fits", "exposures/piff_compressed.fits"])
 def test_truncated_files(golden: Golden, tmp_path: Path, name: str) -> None:
     source = golden(name)

@@ -17,6 +17,7 @@ from ...exposure.wcs import AstWcs
 from ...psf.kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
 from ...psf.piff import PiffPsf
 from .archive import PersistableReader, StoredObject, UnsupportedObjectError
+from .ast_text import checked_ast_text
 from .piff_pickle import read_piff_psf
 
 PERSISTABLES: dict[str, PersistableReader] = {}
@@ -66,7 +67,11 @@ def _sky_wcs(stored: StoredObject) -> AstWcs:
     parts = data.decode("ascii").split(" ", 3)
     if len(parts) != 4 or parts[:2] != ["1", "SkyWcs"]:
         raise FileFormatError(f"a SkyWcs begins with '1 SkyWcs', this one with {data[:20]!r}")
-    return AstWcs.from_text(parts[3].splitlines())
+    wcs = AstWcs.from_text(checked_ast_text(parts[3].splitlines()))
+    # AST finds out what does not fit together when it is used.
+    somewhere = np.zeros(1)
+    wcs.sky_to_pixel(*wcs.pixel_to_sky(somewhere, somewhere))
+    return wcs
 
 
 @persistable("GaussianPsf", "SingleGaussianPsf")

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -79,24 +80,31 @@ def _open(path: Path) -> Iterator[Any]:
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
-    with _WARNINGS_LOCK, warnings.catch_warnings():
-        # What astropy warns of here is found by the checks below, and by what is then missing.
-        warnings.simplefilter("ignore", AstropyWarning)
-        hdus = fits.open(path, lazy_load_hdus=False)
+    size = np.inf if is_gzip(path) else path.stat().st_size
+    # astropy leaves a file open that it opened by name and could not read.
+    with path.open("rb") as stream:
+        with _WARNINGS_LOCK, warnings.catch_warnings():
+            # What astropy warns of here is found by the checks below, and by what is then missing.
+            warnings.simplefilter("ignore", AstropyWarning)
+            hdus = fits.open(stream, lazy_load_hdus=True)
+            _check_places(hdus, size)
+        with hdus:
+            yield hdus
+
+
+def _check_places(hdus: Any, size: float) -> None:
+    """Read all headers, one after the other: a negative size would send astropy in circles."""
+    end = 0
+    for i in count():
         try:
-            places = [hdu.fileinfo() for hdu in hdus]
-        except BaseException:
-            hdus.close()
-            raise
-    try:
-        size = np.inf if is_gzip(path) else path.stat().st_size
-        for i, place in enumerate(places):
-            end = place["datLoc"] + place["datSpan"]
-            if end > size:
-                raise FileFormatError(f"truncated: HDU {i + 1} should end at byte {end}, but the file at {size}")
-        yield hdus
-    finally:
-        hdus.close()
+            place = hdus[i].fileinfo()
+        except IndexError:
+            return
+        if place["hdrLoc"] < end or place["datSpan"] < 0:
+            raise FileFormatError(f"damaged: HDU {i + 1} overlaps the one before, or has a negative size")
+        end = place["datLoc"] + place["datSpan"]
+        if end > size:
+            raise FileFormatError(f"truncated: HDU {i + 1} should end at byte {end}, but the file at {size}")
 
 
 class _ExposureFile:
