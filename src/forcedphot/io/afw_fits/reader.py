@@ -86,7 +86,7 @@ def _open(path: Path) -> Iterator[Any]:
         with _WARNINGS_LOCK, warnings.catch_warnings():
             # What astropy warns of here is found by the checks below, and by what is then missing.
             warnings.simplefilter("ignore", AstropyWarning)
-            hdus = fits.open(stream, lazy_load_hdus=True)
+            hdus = fits.open(stream, memmap=False, lazy_load_hdus=True)
             _check_places(hdus, size)
         with hdus:
             yield hdus
@@ -266,11 +266,12 @@ def _reading(part: str) -> Iterator[None]:
 
 
 def _pixels(hdu: Any) -> npt.NDArray[Any]:
-    """Return the pixels of a plane as they are stored, which may be a memory map."""
+    """Return the pixels of a plane in the byte order of the file; the HDU forgets them."""
     shape = hdu.shape
     if len(shape) != 2 or not 0 < shape[0] * shape[1] <= _MAX_PIXELS:
         raise FileFormatError(f"its shape is {shape}")
     pixels: npt.NDArray[Any] = hdu.data
+    del hdu.data
     return pixels
 
 
