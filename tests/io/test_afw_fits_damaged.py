@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from forcedphot.errors import FileFormatError, ForcedPhotError, UnsafeContentError
 from forcedphot.io.afw_fits.reader import read_afw_exposure
+from forcedphot.io.read import sniff_format
 
 Golden = Callable[[str], Path]
 
@@ -167,8 +168,9 @@ def test_negative_sizes(golden: Golden, tmp_path: Path) -> None:
     card = b"PCOUNT  =                    0"
     path = tmp_path / "negative.fits"
     path.write_bytes(content.replace(card, b"PCOUNT  =             -9999999", 2))
-    with pytest.raises(FileFormatError, match=r"negative\.fits"):
-        read_afw_exposure(path)
+    for read in (read_afw_exposure, sniff_format):
+        with pytest.raises(FileFormatError, match=r"negative\.fits"):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["driver/piff_pixel/exposure.fits", "exposures/piff_compressed.fits"])

@@ -21,7 +21,7 @@ from ..errors import ExposureError, FileFormatError, UnsafeContentError
 from ..exposure import CellField, ChebyshevField, Exposure, Field, Identity, Mask, PhotoCalib
 from ..exposure.wcs import transform_with_ast
 from ..psf import CellPsf, GaussianPsf, Psf
-from .read import is_gzip
+from .fits_file import is_gzip
 
 if TYPE_CHECKING:
     from astropy.units import UnitBase

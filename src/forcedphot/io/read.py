@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileFormatError
+from .fits_file import is_gzip, open_fits
 
 if TYPE_CHECKING:
     from ..exposure import Exposure
@@ -18,7 +18,6 @@ _LSST_IMAGES_CARDS = ("FMTVER", "JSONADDR", "DATAMODL")
 _LSST_IMAGES_SCHEMAS = ("visit_image", "difference_image", "cell_coadd")
 _AFW_PLANES = {"IMAGE", "MASK", "VARIANCE"}
 _FITS_START = b"SIMPLE  ="
-_GZIP_START = b"\x1f\x8b"
 _SUPPORTED = (
     "Supported are ExposureF files of the pipelines and visit images, difference images and cell coadds of "
     "lsst.images; other images can be passed as arrays: Exposure.from_arrays."
@@ -75,18 +74,12 @@ def sniff_format(path: str | Path) -> ImageFormat:
     """
     path = Path(path)
     _check_start(path)
-    from astropy.io import fits
-    from astropy.utils.exceptions import AstropyWarning
-
     try:
-        with warnings.catch_warnings():
-            # Whatever is wrong with the rest of the file, its reader will say.
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(path, lazy_load_hdus=True) as hdus:
-                return _format_of(path, hdus)
-    except FileFormatError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
+        with open_fits(path) as hdus:
+            return _format_of(path, hdus)
+    except FileFormatError as error:
+        raise FileFormatError(str(error) if str(path) in str(error) else f"{path} is {error}.") from error
+    except Exception as error:  # astropy raises many types on damaged files
         raise FileFormatError(
             f"The FITS headers of {path} cannot be read ({error}); the file is damaged or truncated, get it again."
         ) from error
@@ -129,12 +122,6 @@ def _check_length(path: Path, primary: Mapping[str, Any]) -> None:
     expected, size = primary.get("INDXADDR", 0) + primary.get("INDXSIZE", 0), path.stat().st_size
     if size < expected and not is_gzip(path):
         raise FileFormatError(f"{path} is truncated: it should have {expected} bytes and has {size}.")
-
-
-def is_gzip(path: Path) -> bool:
-    """Tell by its first bytes whether a file is compressed with gzip."""
-    with path.open("rb") as stream:
-        return stream.read(len(_GZIP_START)) == _GZIP_START
 
 
 def _plane_names(hdus: Iterable[Any]) -> set[str]:

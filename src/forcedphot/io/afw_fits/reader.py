@@ -8,9 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +17,7 @@ import numpy.typing as npt
 from ...errors import FileFormatError, ForcedPhotError, UnsafeContentError
 from ...exposure import AstropyWcs, AstWcs, Exposure, Identity, Mask, PhotoCalib, Wcs
 from ...psf.base import Psf
-from ..read import is_gzip
+from ..fits_file import WARNINGS_LOCK, open_fits
 from .archive import Archive, UnsupportedObjectError
 from .persistables import PERSISTABLES, ApertureCorrections, DetectorNumber, FilterLabel
 
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from astropy.units import UnitBase
 
 _LOG = logging.getLogger(__name__)
-
-_WARNINGS_LOCK = Lock()  # the warning filters belong to the process, not to a thread
 
 _MAX_PIXELS = 2**30
 _MAX_ORIGIN = 2**31
@@ -62,7 +58,7 @@ def read_afw_exposure(path: str | Path) -> Exposure:
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
-        with _open(path) as hdus:
+        with open_fits(path) as hdus:
             return _ExposureFile(path, hdus).exposure()
     except PermissionError:
         raise
@@ -72,39 +68,6 @@ def read_afw_exposure(path: str | Path) -> Exposure:
         raise FileFormatError(f"{path}: {error}") from error
     except Exception as error:  # astropy raises many types on damaged files
         raise FileFormatError(f"{path} is no FITS file, or damaged: {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """Open a FITS file and read all its headers; refuse it if it ends too early."""
-    from astropy.io import fits
-    from astropy.utils.exceptions import AstropyWarning
-
-    size = np.inf if is_gzip(path) else path.stat().st_size
-    # astropy leaves a file open that it opened by name and could not read.
-    with path.open("rb") as stream:
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            # What astropy warns of here is found by the checks below, and by what is then missing.
-            warnings.simplefilter("ignore", AstropyWarning)
-            hdus = fits.open(stream, memmap=False, lazy_load_hdus=True)
-            _check_places(hdus, size)
-        with hdus:
-            yield hdus
-
-
-def _check_places(hdus: Any, size: float) -> None:
-    """Read all headers, one after the other: a negative size would send astropy in circles."""
-    end = 0
-    for i in count():
-        try:
-            place = hdus[i].fileinfo()
-        except IndexError:
-            return
-        if place["hdrLoc"] < end or place["datSpan"] < 0:
-            raise FileFormatError(f"damaged: HDU {i + 1} overlaps the one before, or has a negative size")
-        end = place["datLoc"] + place["datSpan"]
-        if end > size:
-            raise FileFormatError(f"truncated: HDU {i + 1} should end at byte {end}, but the file at {size}")
 
 
 class _ExposureFile:
@@ -309,7 +272,7 @@ def _header_wcs(header: Any, x0: int, y0: int) -> Wcs | None:
     from astropy.utils.exceptions import AstropyWarning
     from astropy.wcs import WCS
 
-    with _WARNINGS_LOCK, warnings.catch_warnings():
+    with WARNINGS_LOCK, warnings.catch_warnings():
         # Deprecated spellings of cards, which astropy understands.
         warnings.simplefilter("ignore", AstropyWarning)
         wcs = WCS(header, naxis=2)
