@@ -254,7 +254,7 @@ def _spatial_order(x: FloatArray, y: FloatArray, inside: BoolArray) -> IntArray:
     if n_inside > BATCH_SIZE:
         area = np.ptp(x[rows]) * np.ptp(y[rows])
         band = np.floor(y[rows] / max(np.sqrt(BATCH_SIZE * area / n_inside), 1.0))
-        rows = rows[np.lexsort((x[rows], band))]
+        rows = rows[np.lexsort((y[rows], x[rows], band))]
     return np.concatenate([rows, np.flatnonzero(~inside)])
 
 
