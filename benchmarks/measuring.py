@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -39,14 +38,17 @@ def make_positions(exposure: Exposure, n: int, *, margin: float = 75.0) -> tuple
 
 
 def seconds(function: Callable[[], Any], *, repeats: int = 5) -> float:
-    """Call a function several times, once before the clock runs; return the median time of a call."""
+    """Call a function several times, once before the clock runs; return the shortest time of a call.
+
+    The shortest is what the code costs; the rest is what else the machine was doing.
+    """
     function()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return min(times)
 
 
 def peak_growth_bytes(function: Callable[[], Any]) -> int:
