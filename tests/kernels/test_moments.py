@@ -37,8 +37,15 @@ def test_gaussians(shape: tuple[int, int]) -> None:
 
 def test_moments_are_the_covariance() -> None:
     images = np.array([gaussian(ellipse, (61, 61)) for ellipse in ELLIPSES])
-    # Sizes are iterated to 1e-4, and the weight ends at 14 in the exponent, where it is exp(-7).
-    np.testing.assert_allclose(adaptive_moments(images), ELLIPSES, rtol=0.01, atol=2e-3)
+    narrowest = np.array([np.linalg.eigvalsh([[xx, xy], [xy, yy]])[0] for xx, yy, xy in ELLIPSES])
+    found, size = adaptive_moments(images), np.array([max(ellipse) for ellipse in ELLIPSES])
+    difference = np.abs(found - np.array(ELLIPSES)).max(axis=1) / size
+    well_sampled = narrowest > 1.0
+    assert well_sampled.sum() == 4
+    # The iteration ends when a step changes the size by less than 1e-4.
+    assert (difference[well_sampled] < 1e-4).all()
+    # Pixels are too coarse to sum a weight and an image of a variance of 1 or below.
+    assert (difference < 5e-3).all()
 
 
 def test_other_profiles(rng: np.random.Generator) -> None:

@@ -20,13 +20,19 @@ class CellPsf(Psf):
     Raises
     ------
     ExposureError
-        If the kernels have another shape.
+        If the kernels have another shape, or are not as many as the cells.
     """
 
     def __init__(self, kernels: FloatArray, grid: CellGrid) -> None:
         if kernels.ndim != 4 or kernels.shape[2] % 2 == 0 or kernels.shape[3] % 2 == 0:
             raise ExposureError(
                 f"The kernels of a cell PSF have shape (rows, columns, odd, odd); got {kernels.shape}."
+            )
+        cells = -(-grid.box.height // grid.cell_height), -(-grid.box.width // grid.cell_width)
+        if kernels.shape[:2] != cells:
+            raise ExposureError(
+                f"The kernels of a cell PSF are as many as its cells, {cells[0]} x {cells[1]}; got "
+                f"{kernels.shape[0]} x {kernels.shape[1]}."
             )
         self._kernels = np.ascontiguousarray(kernels, dtype=np.float64)
         self._grid = grid

@@ -91,8 +91,8 @@ class DoubleGaussianPsf(KernelImagePsf):
 
 def _gaussian(sigma: float, width: int, height: int) -> FloatArray:
     """Draw exp(-r^2 / (2 sigma^2)), central amplitude 1."""
-    if not sigma > 0:
-        raise ExposureError(f"The sigma of a Gaussian PSF is positive; got {sigma}.")
+    if not 0 < sigma < np.inf:
+        raise ExposureError(f"The sigma of a Gaussian PSF is positive and finite; got {sigma}.")
     x = np.arange(width) - width // 2
     y = np.arange(height) - height // 2
     image: FloatArray = np.exp(-0.5 * (x[np.newaxis, :] ** 2 + y[:, np.newaxis] ** 2) / sigma**2)
