@@ -51,7 +51,8 @@ def psf(request: pytest.FixtureRequest) -> Psf:
 
 
 def subclasses(parent: type) -> Iterator[type]:
-    for child in parent.__subclasses__():
+    children: list[type] = parent.__subclasses__()
+    for child in children:
         yield child
         yield from subclasses(child)
 
