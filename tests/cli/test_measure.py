@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from click.testing import CliRunner, Result
 
@@ -33,6 +34,15 @@ def test_formats(run: Run, image: Path, catalog: Path, tmp_path: Path, ending: s
     table = read_catalog(tmp_path / f"out{ending}")
     assert len(table) == 20
     assert np.isfinite(table["base_PsfFlux_mag"]).all()
+
+
+@pytest.mark.parametrize("hdu", ["1", "POSITIONS"])
+def test_hdu_of_the_catalog(run: Run, image: Path, field: SimulatedField, tmp_path: Path, hdu: str) -> None:
+    table = fits.table_to_hdu(field.catalog[:3])
+    table.name = "POSITIONS"
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "catalog.fits")
+    run("measure", image, tmp_path / "catalog.fits", "-o", tmp_path / "out.ecsv", "--hdu", hdu)
+    assert len(read_catalog(tmp_path / "out.ecsv")) == 3
 
 
 def test_options(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,11 +140,23 @@ def test_parquet_can_be_read_by_others(table: Table, tmp_path: Path) -> None:
 
 
 def test_fits_of_two_tables_gives_the_first(table: Table, tmp_path: Path) -> None:
-    from astropy.io import fits
-
     hdus = [fits.PrimaryHDU(), fits.table_to_hdu(table["objectId", "area"]), fits.table_to_hdu(Table({"x": [1]}))]
     fits.HDUList(hdus).writeto(tmp_path / "catalog.fits")
     assert read_catalog(tmp_path / "catalog.fits").colnames == ["objectId", "area"]
+
+
+def test_fits_of_two_tables_gives_the_one_asked_for(table: Table, tmp_path: Path) -> None:
+    path = tmp_path / "two.fits"
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.table_to_hdu(table), fits.table_to_hdu(table[:1])])
+    hdus[2].name = "SHORT"
+    hdus.writeto(path)
+    for hdu in (2, "SHORT"):
+        assert len(read_catalog(path, hdu=hdu)) == 1
+    with pytest.raises(InputTableError, match=r"two\.fits cannot be read as FITS"):
+        read_catalog(path, hdu="LONG")
+    write_catalog(table, tmp_path / "one.ecsv")
+    with pytest.raises(InputTableError, match="only FITS files"):
+        read_catalog(tmp_path / "one.ecsv", hdu=1)
 
 
 def test_strings_of_any_length_in_votables(tmp_path: Path) -> None:

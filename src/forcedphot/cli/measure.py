@@ -80,6 +80,7 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of ids; guessed if not given.")
 @click.option("--ra", "ra_column", metavar="COLUMN", help="Column of right ascensions (deg, or its own unit).")
 @click.option("--dec", "dec_column", metavar="COLUMN", help="Column of declinations.")
+@click.option("--hdu", metavar="NAME|NUMBER", help="HDU of a FITS catalog; its first table if not given.")
 @click.option("--bbox", type=_Bbox(), metavar="X0,Y0,WIDTH,HEIGHT", help="Measure only the positions in this box.")
 @click.option(
     "--psf-footprint-scaling",
@@ -116,7 +117,8 @@ def command(ctx: click.Context, /, image: Path, catalog: Path, output: Path, **o
         from ..io.atomic import check_output
 
         check_output(options["plot"], overwrite=options["overwrite"])
-    positions = read_catalog(catalog)
+    hdu = options["hdu"]
+    positions = read_catalog(catalog, hdu=int(hdu) if hdu is not None and hdu.isdecimal() else hdu)
     columns = _find_columns(positions, options)
     exposure = Exposure.read(image)
     if options["bbox"] is not None:

@@ -34,7 +34,7 @@ FORMATS = {
 """Endings of file names, and astropy's name of the format."""
 
 
-def read_catalog(path: str | Path) -> Table:
+def read_catalog(path: str | Path, *, hdu: int | str | None = None) -> Table:
     """Read a table; its ending tells the format.
 
     Units and descriptions are kept where the format has them; CSV has none. Missing numbers with a
@@ -45,6 +45,8 @@ def read_catalog(path: str | Path) -> Table:
     path
         A FITS (.fits, .fits.gz, .fit), ECSV, CSV, Parquet (.parquet, .parq) or VOTable (.vot,
         .votable, .xml) file.
+    hdu
+        Number (the primary one is 0) or name of the HDU of a FITS file; its first table if None.
 
     Raises
     ------
@@ -57,9 +59,11 @@ def read_catalog(path: str | Path) -> Table:
         raise InputTableError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
     if not path.is_file():
         raise InputTableError(f"There is no file {path}." if not path.exists() else f"{path} is not a file.")
+    if hdu is not None and name != "fits":
+        raise InputTableError(f"{path} has no HDUs: only FITS files do.")
     try:
         with _warnings_logged(path):
-            table = _read(path, name)
+            table = _read(path, name, hdu)
     except Exception as error:  # four libraries raise what they like on damaged files
         raise InputTableError(
             f"{path} cannot be read as {name.removeprefix('ascii.').upper()} ({type(error).__name__}: {error}); "
@@ -136,7 +140,7 @@ def _warnings_logged(path: Path) -> Iterator[None]:
         _LOG.info("%s: %s", path, message)
 
 
-def _read(path: Path, name: str) -> Table:
+def _read(path: Path, name: str, hdu: int | str | None) -> Table:
     from astropy.table import Table
 
     if name == "parquet":
@@ -144,7 +148,7 @@ def _read(path: Path, name: str) -> Table:
 
         return read_parquet(path)
     # NaN shall stay NaN, and an empty string empty.
-    options: dict[str, Any] = {"mask_invalid": False} if name == "fits" else {}
+    options: dict[str, Any] = {"mask_invalid": False, "hdu": hdu} if name == "fits" else {}
     return Table.read(path, format=name, **options)
 
 
