@@ -12,6 +12,7 @@ from click.testing import Result
 from forcedphot.cli.inspect import describe, mask_fractions
 from forcedphot.exposure import Exposure, Mask, PhotoCalib
 from forcedphot.exposure.fields import ConstantField
+from forcedphot.psf import KernelImages, Stamps
 from forcedphot.simulation import SimulatedField
 
 type Run = Callable[..., Result]
@@ -79,7 +80,9 @@ def test_bare_image(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_undefined_at_the_centre(field: SimulatedField, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     class Hole:
-        stamp_shape = (5, 7)
+        def images(self, x: np.ndarray, y: np.ndarray) -> Stamps:
+            nothing = np.full((1, 5, 7), np.nan)
+            return Stamps.placed(KernelImages.of_one_shape(nothing, np.zeros(1, dtype=bool)), x, y)
 
         def moments(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:  # noqa: ARG002 - the interface's
             return np.full((len(x), 3), np.nan)

@@ -170,7 +170,7 @@ def test_cell_coadd(make_cell_coadd: Any) -> None:
     assert isinstance(exposure.psf, CellPsf)
     # Columns of cells start at x = 2040, 2060, 2080; rows at y = 1020, 1040.
     x, y = np.array([2040.0, 2059.5, 2079.4, 2090.0, 2039.0]), np.array([1020.0, 1030.0, 1030.0, 1050.0, 1030.0])
-    images, valid = exposure.psf.kernel_images(x, y)
+    images, valid, *_ = exposure.psf.kernel_images(x, y)
     np.testing.assert_array_equal(valid, [True, True, True, False, False])
     np.testing.assert_array_equal(images[:3, 2, 3], [1.0, 0.75, 0.75])
     correction = exposure.aperture_corrections["base_PsfFlux_instFlux"]

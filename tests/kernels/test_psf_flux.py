@@ -192,3 +192,20 @@ def test_a_perturbed_fit_is_reported(rng: np.random.Generator, name: str) -> Non
     getattr(found, name)[3] *= 1.0 + 1e4 * PARITY
     with pytest.raises(AssertionError, match="beyond the tolerance"):
         assert_parity(found, *arguments)
+
+
+def test_models_of_different_sizes(rng: np.random.Generator) -> None:
+    """A smaller model in the middle of its array is as good as one that fills its array."""
+    image, variance = noise_image(rng)
+    mask = rng.integers(0, 4, SHAPE, dtype=np.int32)
+    models, column, row = stamps(rng)
+    height, width = rng.choice([9, 5, 3], len(models)), rng.choice([11, 7, 1], len(models))
+    image[20, 23] = np.nan
+    for bad_bits in (0, 2):
+        found = psf_fluxes(image, variance, mask, bad_bits, models, column, row, height, width)
+        for i in range(len(models)):
+            low_y, low_x = (9 - height[i]) // 2, (11 - width[i]) // 2
+            alone = models[i : i + 1, low_y : low_y + height[i], low_x : low_x + width[i]].copy()
+            expected = psf_fluxes(image, variance, mask, bad_bits, alone, column[i : i + 1], row[i : i + 1])
+            for ours, theirs in zip(found, expected, strict=True):
+                np.testing.assert_allclose(ours[i], theirs[0], rtol=1e-12)

@@ -63,31 +63,36 @@ def test_every_class_has_a_case() -> None:
 
 
 def test_stamps_have_the_promised_form(psf: Psf) -> None:
-    height, width = psf.stamp_shape
-    assert height % 2 == width % 2 == 1
     stamps = psf.images(X, Y)
-    assert stamps.images.shape == (len(X), height, width)
+    height, width = stamps.images.shape[1:]
+    assert height % 2 == width % 2 == 1
+    for sizes, largest in ((stamps.heights[stamps.valid], height), (stamps.widths[stamps.valid], width)):
+        assert sizes.dtype == np.int64
+        assert (sizes % 2 == 1).all()
+        assert sizes.max() == largest
+    assert stamps.stamp(0).shape == (stamps.heights[0], stamps.widths[0])
     assert stamps.images.dtype == np.float64
     assert stamps.images.flags.c_contiguous
     for corner in (stamps.x0, stamps.y0):
         assert corner.dtype == np.int64
-    np.testing.assert_array_equal(stamps.x0, nearest_pixel(X) - width // 2)
-    np.testing.assert_array_equal(stamps.y0, nearest_pixel(Y) - height // 2)
+    np.testing.assert_array_equal(stamps.x0, nearest_pixel(X) - stamps.widths // 2)
+    np.testing.assert_array_equal(stamps.y0, nearest_pixel(Y) - stamps.heights // 2)
     assert stamps.valid.dtype == np.bool_
     assert stamps.valid.any()
     assert np.isfinite(stamps.images[stamps.valid]).all()
     assert np.isnan(stamps.images[~stamps.valid]).all()
     # A shifted stamp loses a little at its edges.
-    np.testing.assert_allclose(stamps.images[stamps.valid].sum(axis=(1, 2)), 1.0, atol=2e-3)
+    for i in np.flatnonzero(stamps.valid).tolist():
+        assert stamps.stamp(i).sum() == pytest.approx(1.0, abs=2e-3)
 
 
 def test_stamps_are_centred_on_the_position(psf: Psf) -> None:
     stamps = psf.images(X, Y)
-    kernels, _ = psf.kernel_images(X, Y)
-    rows, columns = np.indices(psf.stamp_shape)
+    kernels = psf.kernel_images(X, Y)
+    rows, columns = np.indices(stamps.images.shape[1:])
     for i in np.flatnonzero(stamps.valid):
         # Squared, so that noise in the wings does not count.
-        stamp, kernel = stamps.images[i] ** 2, kernels[i] ** 2
+        stamp, kernel = stamps.images[i] ** 2, kernels.images[i] ** 2
         moved_x = (stamp * columns).sum() / stamp.sum() - (kernel * columns).sum() / kernel.sum()
         moved_y = (stamp * rows).sum() / stamp.sum() - (kernel * rows).sum() / kernel.sum()
         assert moved_x == pytest.approx(X[i] - nearest_pixel(X[i]), abs=0.03)
@@ -95,11 +100,17 @@ def test_stamps_are_centred_on_the_position(psf: Psf) -> None:
 
 
 def test_kernel_images_have_the_promised_form(psf: Psf) -> None:
-    images, valid = psf.kernel_images(X, Y)
-    assert images.shape == (len(X), *psf.stamp_shape)
+    images, valid, heights, widths = psf.kernel_images(X, Y)
+    stamps = psf.images(X, Y)
+    assert images.shape == stamps.images.shape
     assert images.dtype == np.float64
-    np.testing.assert_array_equal(valid, psf.images(X, Y).valid)
+    for found, expected in ((valid, stamps.valid), (heights, stamps.heights), (widths, stamps.widths)):
+        np.testing.assert_array_equal(found, expected)
     assert np.isnan(images[~valid]).all()
+    inside = np.abs(np.indices(images.shape[1:]) - np.array(images.shape[1:]).reshape(2, 1, 1) // 2)
+    for i in np.flatnonzero(valid):
+        around = (inside[0] > heights[i] // 2) | (inside[1] > widths[i] // 2)
+        assert (images[i][around] == 0.0).all()
     np.testing.assert_allclose(images[valid].sum(axis=(1, 2)), 1.0, rtol=1e-12)
 
 
@@ -116,8 +127,9 @@ def test_moments_have_the_promised_form(psf: Psf) -> None:
 def test_no_positions(psf: Psf) -> None:
     none = np.empty(0)
     stamps = psf.images(none, none)
-    images, valid = psf.kernel_images(none, none)
-    assert stamps.images.shape == images.shape == (0, *psf.stamp_shape)
+    images, valid, *_ = psf.kernel_images(none, none)
+    assert stamps.images.shape == images.shape
+    assert len(images) == 0
     assert stamps.x0.shape == stamps.y0.shape == stamps.valid.shape == valid.shape == (0,)
     assert stamps.x0.dtype == np.int64
     assert psf.moments(none, none).shape == (0, 3)
@@ -127,7 +139,7 @@ def test_positions_do_not_depend_on_each_other(psf: Psf) -> None:
     stamps, moments = psf.images(X, Y), psf.moments(X, Y)
     for i in range(len(X)):
         x, y = X[i : i + 1], Y[i : i + 1]
-        np.testing.assert_allclose(psf.images(x, y).images[0], stamps.images[i], rtol=0, atol=1e-14)
+        np.testing.assert_allclose(psf.images(x, y).stamp(0), stamps.stamp(i), rtol=0, atol=1e-14)
         np.testing.assert_allclose(psf.moments(x, y)[0], moments[i], rtol=1e-10, atol=1e-10)
 
 

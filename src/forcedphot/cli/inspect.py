@@ -97,11 +97,12 @@ def _describe_psf(
     psf: Psf, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], wcs: Description | None
 ) -> Description:
     xx, yy, xy = psf.moments(x, y)[0]
+    stamps = psf.images(x, y)
     fwhm = _number(_FWHM_PER_SIGMA * max(xx * yy - xy**2, 0.0) ** 0.25, 6)
     scale = None if wcs is None else wcs["pixel_scale_arcsec"]
     return {
         "model": type(psf).__name__,
-        "stamp": list(psf.stamp_shape[::-1]),
+        "stamp": [int(stamps.widths[0]), int(stamps.heights[0])],
         "fwhm_pixels": fwhm,
         "fwhm_arcsec": None if fwhm is None or scale is None else _number(fwhm * scale, 6),
         "ellipticity": _number(math.hypot(xx - yy, 2 * xy) / (xx + yy), 4),

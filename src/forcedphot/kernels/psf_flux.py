@@ -30,6 +30,8 @@ def psf_fluxes(
     models: FloatArray,
     model_column: IntArray,
     model_row: IntArray,
+    model_height: IntArray | None = None,
+    model_width: IntArray | None = None,
 ) -> PsfFluxes:
     """Fit the flux of a point source at each position, unweighted (meas_base's PsfFlux).
 
@@ -49,8 +51,15 @@ def psf_fluxes(
         PSF images, shape (n, h, w).
     model_column, model_row
         Array indices of each model's first pixel, shape (n,); may be outside the image.
+    model_height, model_width
+        Shape (n,): sizes of the models, each in the middle of its array and an even number of
+        pixels smaller; those of the arrays if not given.
     """
-    n = len(models)
+    n, array_height, array_width = models.shape
+    if model_height is None:
+        model_height = np.full(n, array_height)
+    if model_width is None:
+        model_width = np.full(n, array_width)
     result = PsfFluxes(
         np.full(n, np.nan),
         np.full(n, np.nan),
@@ -60,7 +69,18 @@ def psf_fluxes(
         np.zeros(n, dtype=bool),
     )
     signed_bits = int(np.uint64(bad_bits).astype(np.int64))  # bit 63 is the sign
-    _psf_fluxes(image, variance, mask, signed_bits, models, model_column, model_row, *result)
+    _psf_fluxes(
+        image,
+        variance,
+        mask,
+        signed_bits,
+        models,
+        model_column,
+        model_row,
+        model_height,
+        model_width,
+        *result,
+    )
     return result
 
 
@@ -73,6 +93,8 @@ def _psf_fluxes(
     models: FloatArray,
     model_column: IntArray,
     model_row: IntArray,
+    model_height: IntArray,
+    model_width: IntArray,
     flux: FloatArray,
     flux_err: FloatArray,
     area: FloatArray,
@@ -81,18 +103,21 @@ def _psf_fluxes(
     clipped: BoolArray,
 ) -> None:
     height, width = image.shape
-    n, model_height, model_width = models.shape
-    size = model_height * model_width
+    n, array_height, array_width = models.shape
+    size = array_height * array_width
     kept_model = np.empty((1, size))
     kept_image = np.empty((1, size), dtype=np.float32)
     kept_variance = np.empty((1, size), dtype=np.float32)
     for i in range(n):
         x0, y0 = model_column[i], model_row[i]
-        x_start, x_stop = max(x0, 0), min(x0 + model_width, width)
-        y_start, y_stop = max(y0, 0), min(y0 + model_height, height)
-        clipped[i] = x_stop - x_start < model_width or y_stop - y_start < model_height
+        x_start, x_stop = max(x0, 0), min(x0 + model_width[i], width)
+        y_start, y_stop = max(y0, 0), min(y0 + model_height[i], height)
+        clipped[i] = x_stop - x_start < model_width[i] or y_stop - y_start < model_height[i]
         if x_stop <= x_start or y_stop <= y_start:
             continue
+        # From here on (x0, y0) is where the array's first pixel would be.
+        x0 -= (array_width - model_width[i]) // 2
+        y0 -= (array_height - model_height[i]) // 2
         if bad_bits == 0:
             n_pixels[i] = (x_stop - x_start) * (y_stop - y_start)
             flux[i], flux_err[i], area[i], chi2[i] = _fit(

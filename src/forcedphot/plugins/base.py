@@ -17,7 +17,7 @@ from ..catalog.schema import Columns, Schema
 from ..conventions import BoolArray, FloatArray, IntArray
 from ..errors import ConfigurationError, ExposureError
 from ..exposure import Exposure, Wcs
-from ..psf.base import Psf, Stamps
+from ..psf.base import KernelImages, Psf, Stamps
 
 CENTROID_ORDER = 0.0
 FLUX_ORDER = 2.0
@@ -134,15 +134,22 @@ class SourceBatch:
     @cached_property
     def psf_images(self) -> Stamps:
         """PSF images at the centres; sources without a valid PSF are flagged as they are found."""
-        stamps = self.psf.images(self.x, self.y)
+        kernels = self._psf_kernels
+        stamps = self.psf.images(self.x, self.y) if kernels is None else kernels.shifted_to(self.x, self.y)
         self.columns[INVALID_PSF_FLAG] |= ~stamps.valid
         return stamps
 
     @cached_property
     def footprint_moments(self) -> FloatArray:
         """Second moments of the footprint ellipses, shape (n, 3): xx, yy, xy in pixel^2."""
-        moments = self.psf.moments(self.x, self.y)
+        kernels = self._psf_kernels
+        moments = self.psf.moments(self.x, self.y) if kernels is None else kernels.moments()
         return moments * self._footprint_scaling**2
+
+    @cached_property
+    def _psf_kernels(self) -> KernelImages | None:
+        """Kernel images at the centres, if both the images and the moments of the PSF come from them."""
+        return self.psf.kernel_images(self.x, self.y) if self.psf.draws_kernels_first else None
 
 
 def missing_component(exposure: Exposure, component: str) -> str:

@@ -65,6 +65,8 @@ class PsfFlux(ForcedPlugin):
             stamps.images,
             stamps.x0 - exposure.x0,
             stamps.y0 - exposure.y0,
+            stamps.heights,
+            stamps.widths,
         )
         no_pixels = stamps.valid & (result.n_pixels == 0)
         columns[f"{name}_instFlux"][:] = result.flux

@@ -1,17 +1,61 @@
 """Psf: N positions -> stamps and moments. The protocol, and what models share."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ..conventions import BoolArray, FloatArray, IntArray, nearest_pixel
 
 
-class Stamps(NamedTuple):
-    """PSF images at n positions.
+class KernelImages(NamedTuple):
+    """PSFs at n positions, each centred on the middle pixel of its image, with sum 1."""
 
-    All have the same odd shape; each sums to about 1.
+    images: FloatArray
+    """Shape (n, height, width), odd; NaN where the model is undefined.
+
+    An image that is smaller than this stands in the middle, with zeros around it. May be a
+    read-only broadcast of fewer images.
+    """
+    valid: BoolArray
+    """False where the model is undefined, shape (n,)."""
+    heights: IntArray
+    """Height of each valid image without the zeros around it, odd, shape (n,)."""
+    widths: IntArray
+    """Width of each valid image, likewise."""
+
+    @classmethod
+    def of_one_shape(cls, images: FloatArray, valid: BoolArray | None = None) -> "KernelImages":
+        """Take images that fill their arrays; all are valid unless said otherwise."""
+        n, height, width = images.shape
+        if valid is None:
+            valid = np.ones(n, dtype=bool)
+        return cls(images, valid, np.full(n, height), np.full(n, width))
+
+    def shifted_to(self, x: FloatArray, y: FloatArray) -> "Stamps":
+        """Place the images at positions, pixels, of shape (n,), as `Psf.images` says."""
+        from ..kernels.lanczos import shift_images
+
+        column, row = nearest_pixel(x), nearest_pixel(y)
+        images = shift_images(
+            self.images,
+            (x - column).astype(np.float32).astype(np.float64),
+            (y - row).astype(np.float32).astype(np.float64),
+        )
+        return Stamps.placed(self._replace(images=images), column, row)
+
+    def moments(self) -> FloatArray:
+        """Measure the images, as `Psf.moments` says."""
+        from ..kernels.moments import adaptive_moments
+
+        return adaptive_moments(self.images)
+
+
+class Stamps(NamedTuple):
+    """PSF images at n positions, each of odd height and width; each sums to about 1.
+
+    The arrays hold the largest. A smaller one stands in the middle of its array; the pixels around
+    it belong to nobody.
     """
 
     images: FloatArray
@@ -22,6 +66,28 @@ class Stamps(NamedTuple):
     """Row of each stamp's first pixel, shape (n,)."""
     valid: BoolArray
     """False where the model is undefined, shape (n,); such stamps are NaN."""
+    heights: IntArray
+    """Height of each stamp, shape (n,)."""
+    widths: IntArray
+    """Width of each stamp, shape (n,)."""
+
+    @classmethod
+    def placed(cls, kernels: KernelImages, column: FloatArray, row: FloatArray) -> "Stamps":
+        """Put the middle pixels of images at the given pixels, shape (n,)."""
+        return cls(
+            kernels.images,
+            column.astype(np.int64) - kernels.widths // 2,
+            row.astype(np.int64) - kernels.heights // 2,
+            kernels.valid,
+            kernels.heights,
+            kernels.widths,
+        )
+
+    def stamp(self, i: int) -> FloatArray:
+        """Return one stamp, shape (heights[i], widths[i]); a view."""
+        _, height, width = self.images.shape
+        low_y, low_x = (height - self.heights[i]) // 2, (width - self.widths[i]) // 2
+        return self.images[i, low_y : low_y + self.heights[i], low_x : low_x + self.widths[i]]
 
 
 class Psf(ABC):
@@ -32,23 +98,13 @@ class Psf(ABC):
     Instances are immutable and may be used by several threads.
     """
 
-    @property
-    @abstractmethod
-    def stamp_shape(self) -> tuple[int, int]:
-        """(height, width) of the stamps, both odd."""
+    draws_kernels_first: ClassVar[bool] = False
+    """True if both `images` and `moments` are made of kernel images that take long to draw: who
+    needs both calls `kernel_images` once."""
 
     @abstractmethod
-    def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:
-        """Draw the PSF at each position, centred on the middle pixel.
-
-        Returns
-        -------
-        images
-            Shape (n, height, width), sum 1, float64; NaN where the model is undefined. May be a
-            read-only broadcast of fewer images.
-        valid
-            Shape (n,).
-        """
+    def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:
+        """Draw the PSF at each position, centred on the middle pixel, float64."""
 
     def images(self, x: FloatArray, y: FloatArray) -> Stamps:
         """Draw the image of a point source at each position, with the image's sampling.
@@ -56,16 +112,7 @@ class Psf(ABC):
         The kernel image is shifted by position - nearest pixel, rounded to float32, with a
         separable Lanczos-5 kernel; no renormalisation (afw's ImagePsf).
         """
-        from ..kernels.lanczos import shift_images
-
-        kernels, valid = self.kernel_images(x, y)
-        column, row = nearest_pixel(x), nearest_pixel(y)
-        images = shift_images(
-            kernels,
-            (x - column).astype(np.float32).astype(np.float64),
-            (y - row).astype(np.float32).astype(np.float64),
-        )
-        return self._placed(images, column, row, valid)
+        return self.kernel_images(x, y).shifted_to(x, y)
 
     def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the adaptive second moments of the kernel images.
@@ -75,16 +122,4 @@ class Psf(ABC):
         Shape (n, 3): xx, yy, xy in pixel^2; NaN where they do not converge or the model is
         undefined.
         """
-        from ..kernels.moments import adaptive_moments
-
-        kernels, _ = self.kernel_images(x, y)
-        return adaptive_moments(kernels)
-
-    def _placed(self, images: FloatArray, column: FloatArray, row: FloatArray, valid: BoolArray) -> Stamps:
-        height, width = self.stamp_shape
-        return Stamps(
-            images,
-            column.astype(np.int64) - width // 2,
-            row.astype(np.int64) - height // 2,
-            valid,
-        )
+        return self.kernel_images(x, y).moments()

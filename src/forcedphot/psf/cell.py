@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..conventions import BoolArray, CellGrid, FloatArray
+from ..conventions import CellGrid, FloatArray
 from ..errors import ExposureError
-from .base import Psf
+from .base import KernelImages, Psf
 
 
 class CellPsf(Psf):
@@ -42,9 +42,9 @@ class CellPsf(Psf):
     def stamp_shape(self) -> tuple[int, int]:
         return self._kernels.shape[2], self._kernels.shape[3]
 
-    def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:
+    def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:
         images = self._grid.look_up(self._kernels, x, y)
-        return images, np.isfinite(images).all(axis=(1, 2))
+        return KernelImages.of_one_shape(images, np.isfinite(images).all(axis=(1, 2)))
 
     def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:
         if self._cell_moments is None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..conventions import BoolArray, FloatArray
+from ..conventions import FloatArray
 from ..errors import ExposureError
-from .base import Psf
+from .base import KernelImages, Psf
 
 
 class KernelImagePsf(Psf):
@@ -37,9 +37,8 @@ class KernelImagePsf(Psf):
     def stamp_shape(self) -> tuple[int, int]:
         return self.kernel.shape[0], self.kernel.shape[1]
 
-    def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:  # noqa: ARG002
-        n = len(x)
-        return np.broadcast_to(self.kernel, (n, *self.kernel.shape)), np.ones(n, dtype=bool)
+    def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:  # noqa: ARG002
+        return KernelImages.of_one_shape(np.broadcast_to(self.kernel, (len(x), *self.kernel.shape)))
 
     def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:  # noqa: ARG002
         if self._moments is None:

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..conventions import BoolArray, FloatArray, nearest_pixel
 from ..errors import ExposureError
-from .base import Psf, Stamps
+from .base import KernelImages, Psf, Stamps
 
 _PIFF_LOCK = Lock()  # Piff models keep state between calls (PixelGrid's _maxk, cached galsim objects)
 _DRAWING_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
@@ -69,12 +69,12 @@ class PiffPsf(Psf):
             images, valid = self._grid.images(x, y, x - column, y - row)
         else:
             images, valid = self._drawn_by_piff(x, y, centred=False)
-        return self._placed(images, column, row, valid)
+        return Stamps.placed(KernelImages.of_one_shape(images, valid), column, row)
 
-    def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:
+    def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:
         if self._grid is not None:
-            return self._grid.kernel_images(x, y)
-        return self._drawn_by_piff(x, y, centred=True)
+            return KernelImages.of_one_shape(*self._grid.kernel_images(x, y))
+        return KernelImages.of_one_shape(*self._drawn_by_piff(x, y, centred=True))
 
     def _drawn_by_piff(self, x: FloatArray, y: FloatArray, *, centred: bool) -> tuple[FloatArray, BoolArray]:
         """Let Piff draw one stamp after the other; NaN where it cannot."""
