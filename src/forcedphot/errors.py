@@ -4,6 +4,9 @@ Per-source trouble is never an exception: it is a NaN value and a flag in the ou
 Everything here is about a whole input (a table, an image, a configuration) that cannot be used.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class ForcedPhotError(Exception):
     """Root of all errors that forcedphot raises on purpose."""
@@ -51,3 +54,18 @@ class OutputError(ForcedPhotError, OSError):
     """A result that cannot be written; an earlier file of that name is left as it was."""
 
     exit_code = 8
+
+
+class UnknownFieldError(ForcedPhotError, KeyError):
+    """A name that is no field of a catalog, nor an alias of one."""
+
+    exit_code = 9
+
+    def __init__(self, name: str, fields: Iterable[str]) -> None:
+        known = list(fields)
+        similar = difflib.get_close_matches(name, known, n=3)
+        hint = f"similar ones are {', '.join(similar)}" if similar else f"it has {len(known)} others"
+        super().__init__(f"The catalog has no field {name!r}; {hint}.")
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would quote it

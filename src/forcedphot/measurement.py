@@ -23,8 +23,8 @@ _REFERENCE_FIELDS = {
     "id": ("int64", "unique ID", ""),
     "parent": ("int64", "unique ID of parent source", ""),
     "deblend_nChild": ("int32", "Needed for minimal forced photometry schema", ""),
-    "coord_ra": ("float64", "position in ra/dec", "rad"),
-    "coord_dec": ("float64", "position in ra/dec", "rad"),
+    "coord_ra": ("Angle", "position in ra/dec", ""),
+    "coord_dec": ("Angle", "position in ra/dec", ""),
 }
 
 

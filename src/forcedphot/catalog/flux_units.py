@@ -54,12 +54,12 @@ def convert_fluxes(
     scale
         New unit per old one for each row; None leaves the numbers as they are.
     """
-    converted = _copy_aliases(schema)
+    converted = Schema(aliases=schema.aliases)
     result: Columns = {}
     for field in schema:
         values = columns[field.name]
         if "_instFlux" not in field.name:
-            converted.add_field(field.name, field.dtype, field.doc, field.unit)
+            converted.add(field)
         else:
             name = field.name.replace("_instFlux", "_flux")
             converted.add_field(name, field.dtype, field.doc.replace("instFlux", "flux"), unit)
@@ -80,10 +80,10 @@ def add_magnitudes(schema: Schema, columns: Columns, scale: FloatArray) -> tuple
     scale
         nJy per unit of the fluxes, for each row.
     """
-    extended = _copy_aliases(schema)
+    extended = Schema(aliases=schema.aliases)
     result: Columns = {}
     for field in schema:
-        extended.add_field(field.name, field.dtype, field.doc, field.unit)
+        extended.add(field)
         result[field.name] = columns[field.name]
         flux = field.name.removesuffix("Err")
         if flux != field.name and flux.endswith(("_instFlux", "_flux")) and flux in schema:
@@ -94,10 +94,3 @@ def add_magnitudes(schema: Schema, columns: Columns, scale: FloatArray) -> tuple
                 columns[flux].astype(np.float64) * scale, columns[field.name].astype(np.float64) * scale
             )
     return extended, result
-
-
-def _copy_aliases(schema: Schema) -> Schema:
-    copy = Schema()
-    for alias, target in schema.aliases.items():
-        copy.set_alias(alias, target)
-    return copy
