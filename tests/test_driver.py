@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.wcs import WCS
 
 import forcedphot
 from forcedphot import Exposure, ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask, errors
@@ -21,7 +22,7 @@ from forcedphot.errors import (
     InputTableError,
     OffImageError,
 )
-from forcedphot.exposure import CellField, ConstantField, PhotoCalib
+from forcedphot.exposure import AstropyWcs, CellField, ConstantField, PhotoCalib
 from forcedphot.simulation import SimulatedField, simulate_exposure
 
 
@@ -269,6 +270,18 @@ class TestBadRows:
             assert result[f"base_CircularApertureFlux_{radius}_flag"][bad].all()
         assert list(np.flatnonzero(result["base_PsfFlux_flag_apCorr"])) == bad
         assert np.isnan(result["base_PsfFlux_apCorr"][bad]).all()
+
+    @pytest.mark.parametrize("radesys", ["ICRS", "FK5"])
+    def test_are_flagged_with_any_wcs(self, field: SimulatedField, spoilt: Table, radesys: str) -> None:
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], radesys
+        wcs.wcs.crval, wcs.wcs.crpix = [53.1, -28.1], [160.0, 150.0]
+        wcs.wcs.cdelt = [-0.2 / 3600, 0.2 / 3600]
+        exposure = dataclasses.replace(field.exposure, wcs=AstropyWcs(wcs))
+
+        result = run(spoilt, exposure)
+
+        assert list(np.flatnonzero(result["base_PixelFlags_flag_offimage"])) == [2, 4, 6, 7]
 
     def test_can_be_an_error(self, field: SimulatedField, spoilt: Table) -> None:
         config = ForcedMeasurementDriverConfig()

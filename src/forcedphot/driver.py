@@ -147,8 +147,8 @@ class ForcedMeasurementDriverTask(Task):
         table
             Ids (integers) and ICRS coordinates (unit deg or rad; deg where none is set).
         exposure
-            An `Exposure`, a VisitImage, DifferenceImage or CellCoadd of lsst.images, or the path of
-            a file; not changed.
+            An `Exposure`, a VisitImage, DifferenceImage or CellCoadd of lsst.images, an astropy
+            NDData or CCDData with a WCS, uncertainty and ``psf``, or the path of a file; not changed.
         id_column_name, ra_column_name, dec_column_name
             Names of the table's columns.
         psf_footprint_scaling
@@ -277,7 +277,7 @@ class ForcedMeasurementDriverTask(Task):
 
 
 def as_exposure(image: Any) -> Exposure:
-    """Make an `Exposure` of an image of lsst.images or of a file's path; return an `Exposure` as it is.
+    """Make an `Exposure` of a file's path, an NDData, or an image of lsst.images; keep one as it is.
 
     Raises
     ------
@@ -288,6 +288,12 @@ def as_exposure(image: Any) -> Exposure:
         return image
     if isinstance(image, str | Path):
         return Exposure.read(image)
+    from astropy.nddata import NDData
+
+    if isinstance(image, NDData):
+        from .io.nddata import exposure_from_nddata
+
+        return exposure_from_nddata(image)
     return Exposure.from_lsst_images(image)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..conventions import FloatArray
-from ..errors import FileFormatError
+from ..errors import ExposureError, FileFormatError
 
 _AST_LOCK = Lock()  # AST objects must not be used by two threads at once
 
@@ -89,54 +89,99 @@ def transform_with_ast(
     -------
     Shape (2, n); NaN where the input is not finite or the mapping is undefined.
     """
-    points = np.array([first, second], dtype=np.float64)
-    result = np.full_like(points, np.nan)
-    finite = np.isfinite(points).all(axis=0)
-    if finite.any():
+
+    def moved(points: FloatArray) -> FloatArray:
         with _AST_LOCK:
-            moved = np.array(transform(points[:, finite]), dtype=np.float64)
+            result = np.array(transform(points), dtype=np.float64)
         # AST marks undefined positions with its BAD value, the most negative double.
-        moved[:, (np.abs(moved) > 1e300).any(axis=0)] = np.nan
-        result[:, finite] = moved
-    return result
+        result[:, (np.abs(result) > 1e300).any(axis=0)] = np.nan
+        return result
+
+    return _where_finite(moved, first, second)
 
 
 class AstropyWcs:
-    """A WCS held as an astropy object of the shared WCS interface, in its own frame.
+    """A WCS held as an astropy object, in its own celestial frame.
 
     Parameters
     ----------
     wcs
-        Two-dimensional celestial ``astropy.wcs.WCS`` (or another APE-14 low-level object) with
-        world axes in degrees; positions are converted from and to ICRS where its frame is another.
+        Two-dimensional celestial ``astropy.wcs.WCS``; positions are converted from and to ICRS where
+        its frame is another. Held, not copied.
     x0, y0
         Added to its pixel coordinates, where the image's origin is not (0, 0).
+
+    Raises
+    ------
+    ExposureError
+        If it is no celestial WCS of two axes.
     """
 
     def __init__(self, wcs: Any, *, x0: int = 0, y0: int = 0) -> None:
+        from astropy.wcs import WCS
         from astropy.wcs.utils import wcs_to_celestial_frame
 
-        self._wcs = wcs
-        self._x0 = x0
-        self._y0 = y0
+        if not isinstance(wcs, WCS) or wcs.naxis != 2 or not wcs.has_celestial:
+            raise ExposureError(
+                f"A WCS of an image maps two axes to the sky; got {type(wcs).__name__} of "
+                f"{', '.join(getattr(wcs, 'axis_type_names', [])) or 'no axes'}."
+            )
+        self.wcs = wcs
+        self.origin = x0, y0
         frame = wcs_to_celestial_frame(wcs)
         self._frame = None if frame.name == "icrs" else frame
 
     def sky_to_pixel(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
-        longitude, latitude = np.degrees(ra), np.degrees(dec)
-        if self._frame is not None:
-            from astropy.coordinates import SkyCoord
-
-            sky = SkyCoord(longitude, latitude, unit="deg").transform_to(self._frame)
-            longitude, latitude = sky.spherical.lon.deg, sky.spherical.lat.deg
-        x, y = self._wcs.world_to_pixel_values(longitude, latitude)
-        return np.asarray(x) + self._x0, np.asarray(y) + self._y0
+        x, y = _where_finite(self._from_sky, ra, dec)
+        return x, y
 
     def pixel_to_sky(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        longitude, latitude = self._wcs.pixel_to_world_values(np.asarray(x) - self._x0, np.asarray(y) - self._y0)
+        ra, dec = _where_finite(self._to_sky, x, y)
+        return ra, dec
+
+    def _from_sky(self, sky: FloatArray) -> FloatArray:
+        """Map ra, dec (radians, shape (2, n)) to x, y; NaN where distortions cannot be inverted."""
+        from astropy.wcs import NoConvergence
+
+        world = np.degrees(sky)
         if self._frame is not None:
             from astropy.coordinates import SkyCoord
 
-            sky = SkyCoord(longitude, latitude, unit="deg", frame=self._frame).icrs
-            longitude, latitude = sky.ra.deg, sky.dec.deg
-        return np.radians(longitude) % (2.0 * np.pi), np.radians(latitude)
+            there = SkyCoord(*world, unit="deg").transform_to(self._frame).spherical
+            world = np.array([there.lon.deg, there.lat.deg])
+        if self.wcs.wcs.lng == 1:
+            world = world[::-1]
+        try:
+            pixels = np.array(self.wcs.all_world2pix(world.T, 0))
+        except NoConvergence as error:
+            pixels = np.array(error.best_solution)
+            for rows in (error.divergent, error.slow_conv):
+                if rows is not None:
+                    pixels[rows] = np.nan
+        moved: FloatArray = pixels.T + np.array(self.origin)[:, np.newaxis]
+        return moved
+
+    def _to_sky(self, pixels: FloatArray) -> FloatArray:
+        """Map x, y (shape (2, n)) to ra, dec in radians."""
+        world = self.wcs.all_pix2world((pixels - np.array(self.origin)[:, np.newaxis]).T, 0).T
+        if self.wcs.wcs.lng == 1:
+            world = world[::-1]
+        if self._frame is not None:
+            from astropy.coordinates import SkyCoord
+
+            sky = SkyCoord(*world, unit="deg", frame=self._frame).icrs
+            world = np.array([sky.ra.deg, sky.dec.deg])
+        ra, dec = np.radians(world)
+        return np.array([ra % (2.0 * np.pi), dec])
+
+
+def _where_finite(
+    transform: Callable[[FloatArray], FloatArray], first: FloatArray, second: FloatArray
+) -> FloatArray:
+    """Transform coordinates where both are finite; shape (2, n), NaN elsewhere."""
+    points = np.array([first, second], dtype=np.float64)
+    result = np.full_like(points, np.nan)
+    finite = np.isfinite(points).all(axis=0)
+    if finite.any():
+        result[:, finite] = transform(points[:, finite])
+    return result

@@ -1,5 +1,7 @@
 """base_TransformedCentroidFromCoord, base_TransformedCentroid: positions from the reference catalog."""
 
+import numpy as np
+
 from ..conventions import FloatArray
 from ..errors import ConfigurationError
 from ..exposure import Wcs
@@ -15,7 +17,9 @@ class TransformedCentroidFromCoord(CentroidPlugin):
         exposure_wcs: Wcs,
         reference_wcs: Wcs,  # noqa: ARG002
     ) -> tuple[FloatArray, FloatArray]:
-        return exposure_wcs.sky_to_pixel(reference.ra, reference.dec)
+        # Beyond the poles a WCS may come back to the image on the other side.
+        dec = np.where(np.abs(reference.dec) <= np.pi / 2, reference.dec, np.nan)
+        return exposure_wcs.sky_to_pixel(reference.ra, dec)
 
 
 class TransformedCentroid(CentroidPlugin):

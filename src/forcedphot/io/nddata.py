@@ -1,0 +1,114 @@
+"""Astropy's NDData and CCDData become exposures, and exposures become CCDData."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ExposureError
+from ..exposure import AstropyWcs, Exposure, Mask
+
+if TYPE_CHECKING:
+    from astropy.nddata import CCDData, NDData
+
+
+def exposure_from_nddata(nddata: NDData, **components: Any) -> Exposure:
+    """View an NDData or CCDData as an exposure.
+
+    Parameters
+    ----------
+    nddata
+        Two-dimensional data. An uncertainty of any kind that astropy converts to a variance
+        becomes the variance plane; a boolean mask the plane BAD, an integer one needs ``mask``
+        below; ``psf`` a kernel image; ``unit``, ``wcs`` and ``meta`` are taken as they are.
+    components
+        Arguments of `Exposure.from_arrays`, each instead of what ``nddata`` says.
+
+    Raises
+    ------
+    ExposureError
+        If the data, or an uncertainty or mask, are of no such kind.
+    """
+    found: dict[str, Any] = {"unit": nddata.unit, "metadata": dict(nddata.meta)}
+    if nddata.wcs is not None:
+        found["wcs"] = nddata.wcs
+    if getattr(nddata, "psf", None) is not None:
+        found["psf"] = nddata.psf
+    if nddata.uncertainty is not None and "variance" not in components:
+        found["variance"] = _variance(nddata)
+    if nddata.mask is not None and "mask" not in components:
+        mask = np.asarray(nddata.mask)
+        if mask.dtype != np.bool_:
+            raise ExposureError(
+                f"The mask of this {type(nddata).__name__} is of the type {mask.dtype}, whose bits it does not "
+                "name; pass mask and mask_planes."
+            )
+        found["mask"] = mask
+    return Exposure.from_arrays(nddata.data, **(found | components))
+
+
+def exposure_to_ccddata(exposure: Exposure, *, bad_planes: tuple[str, ...] | None = None) -> CCDData:
+    """Turn an exposure into a CCDData; pixels are shared, not copied.
+
+    What CCDData has no place for (mask planes, aperture corrections, calibration) is left behind.
+
+    Parameters
+    ----------
+    exposure
+        Its WCS is taken if it is an astropy one.
+    bad_planes
+        Mask planes whose pixels become masked; those of pixels without a value of their own (BAD,
+        SAT, NO_DATA, as far as the image has them) if None.
+
+    Raises
+    ------
+    ExposureError
+        If the image does not have one of the planes that were named.
+    """
+    from astropy.nddata import CCDData, VarianceUncertainty
+
+    unit = exposure.unit if exposure.unit is not None else "adu"
+    return CCDData(
+        exposure.image,
+        unit=unit,
+        uncertainty=None if exposure.variance is None else VarianceUncertainty(exposure.variance),
+        mask=None if exposure.mask is None else _bad_pixels(exposure.mask, bad_planes),
+        wcs=_array_wcs(exposure),
+        meta=dict(exposure.metadata),
+    )
+
+
+def _variance(nddata: NDData) -> npt.NDArray[Any]:
+    from astropy.nddata import MissingDataAssociationException, VarianceUncertainty
+
+    try:
+        converted = nddata.uncertainty.represent_as(VarianceUncertainty)
+    except (TypeError, ValueError, MissingDataAssociationException) as error:
+        raise ExposureError(
+            f"The uncertainty of this {type(nddata).__name__}, {type(nddata.uncertainty).__name__}, has no "
+            "variance; pass variance."
+        ) from error
+    return np.asarray(converted.array)
+
+
+def _bad_pixels(mask: Mask, planes: tuple[str, ...] | None) -> npt.NDArray[np.bool_]:
+    if planes is None:
+        planes = tuple(name for name in ("BAD", "SAT", "NO_DATA") if mask.find(name) is not None)
+    bad: npt.NDArray[np.bool_] = (mask.array & mask.bits(planes)) != 0
+    return bad
+
+
+def _array_wcs(exposure: Exposure) -> Any:
+    """Return the WCS of the image's array; None if it is no astropy one."""
+    if not isinstance(exposure.wcs, AstropyWcs):
+        return None
+    from astropy.wcs import Sip
+
+    wcs = exposure.wcs.wcs.deepcopy()
+    shift = np.array(exposure.wcs.origin) - (exposure.x0, exposure.y0)
+    wcs.wcs.crpix = wcs.wcs.crpix + shift
+    if wcs.sip is not None:
+        wcs.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix + shift)
+    return wcs
