@@ -277,12 +277,12 @@ def test_unknown_classes(change: Change, class_name: str, component: str, metada
 def test_unknown_fields_are_left_out(change: Change, caplog: pytest.LogCaptureFixture) -> None:
     def edit(hdus: Any) -> None:
         index = hdus["ARCHIVE_INDEX"].data
-        index["name"][index["id"] == 3] = "ProductBoundedField"
+        index["name"][index["id"] == 3] = "TransformBoundedField"
 
     exposure = read_afw_exposure(change(edit))
     assert exposure.aperture_corrections is not None
     assert len(exposure.aperture_corrections) == 3
-    assert "ProductBoundedField" in caplog.text
+    assert "TransformBoundedField" in caplog.text
 
 
 @pytest.fixture

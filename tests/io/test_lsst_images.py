@@ -18,14 +18,8 @@ from forcedphot.conventions import Box
 from forcedphot.errors import ExposureError, FileFormatError, UnsafeContentError
 from forcedphot.exposure import CellField, ChebyshevField, PhotoCalib, Wcs
 from forcedphot.exposure.fields import Field
-from forcedphot.io.lsst_images import (
-    _HARMLESS,
-    _INTERPOLANT,
-    LsstImagesField,
-    exposure_from_lsst_images,
-    mask_from_lsst_images,
-    read_lsst_images,
-)
+from forcedphot.io.lsst_images import LsstImagesField, exposure_from_lsst_images, mask_from_lsst_images
+from forcedphot.io.lsst_images_file import _HARMLESS, _INTERPOLANT, read_lsst_images
 from forcedphot.psf import CellPsf, GaussianPsf
 
 

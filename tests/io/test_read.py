@@ -99,10 +99,25 @@ def test_directory(tmp_path: Path) -> None:
 
 
 def test_other_fits(tmp_path: Path) -> None:
+    path = tmp_path / "other.fits"
+    images = [fits.PrimaryHDU(np.zeros((4, 5), np.float32)), fits.ImageHDU(np.zeros((4, 5), np.float32))]
+    for hdus in (images, [fits.PrimaryHDU(np.zeros((3, 4, 5)))], [fits.PrimaryHDU()]):
+        fits.HDUList(hdus).writeto(path, overwrite=True)
+        with pytest.raises(FileFormatError, match=r"other\.fits is a FITS file, but .*Exposure\.from_arrays"):
+            read_exposure(path)
+
+
+@pytest.mark.parametrize("hdu", [fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU])
+def test_plain_image(tmp_path: Path, hdu: Any) -> None:
     path = tmp_path / "plain.fits"
-    fits.PrimaryHDU(np.zeros((4, 5), np.float32)).writeto(path)
-    with pytest.raises(FileFormatError, match=r"plain\.fits is a FITS file, but .*Exposure\.from_arrays"):
-        read_exposure(path)
+    pixels = np.arange(20, dtype=np.int16).reshape(4, 5)
+    plane = hdu(pixels)
+    plane.header.update(BUNIT="adu", LTV1=-10.0)
+    fits.HDUList([plane] if hdu is fits.PrimaryHDU else [fits.PrimaryHDU(), plane]).writeto(path)
+    exposure = read_exposure(path)
+    np.testing.assert_array_equal(exposure.image, pixels)
+    assert (exposure.variance, exposure.mask, exposure.psf, exposure.wcs) == (None,) * 4
+    assert (exposure.x0, exposure.y0, str(exposure.unit)) == (10, 0, "adu")
 
 
 def test_other_kind_of_lsst_images(make_cell_coadd: Any, tmp_path: Path) -> None:

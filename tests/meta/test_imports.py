@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """What each part of the package may import; a part may always import from itself."""
 
-LAZILY = {("exposure/exposure.py", "read", "io"), ("exposure/exposure.py", "from_lsst_images", "io")}
+LAZILY = {("exposure/exposure.py", function, "io") for function in ("read", "read_component", "from_lsst_images")}
 """The front doors: file, function and the part that it alone may import, when it is called."""
 
 FORBIDDEN = ("lsst.afw", "lsst.geom", "lsst.meas", "lsst.obs")

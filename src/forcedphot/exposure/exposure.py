@@ -13,9 +13,13 @@ import numpy.typing as npt
 from ..conventions import Box
 from ..errors import ExposureError
 from ..psf.base import Psf
+from .coadd_inputs import CoaddInputs
+from .detector import Detector
 from .fields import Field
 from .mask import Mask
 from .photo_calib import PhotoCalib
+from .summary_stats import SummaryStats
+from .visit_info import VisitInfo
 from .wcs import AstropyWcs, Wcs
 
 if TYPE_CHECKING:
@@ -71,6 +75,8 @@ class Exposure:
         Unit of the pixels; None if unknown.
     identity
         Visit, detector, band, tract, patch, where known.
+    visit_info, detector, summary_stats, coadd_inputs
+        What describes the image, where the file has it.
     metadata
         Header cards and the like; carried along, never interpreted.
 
@@ -91,6 +97,10 @@ class Exposure:
     photo_calib: PhotoCalib | None = None
     unit: UnitBase | None = None
     identity: Identity = field(default_factory=Identity)
+    visit_info: VisitInfo | None = None
+    detector: Detector | None = None
+    summary_stats: SummaryStats | None = None
+    coadd_inputs: CoaddInputs | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,18 +126,23 @@ class Exposure:
         return Box(self.x0, self.y0, width, height)
 
     @classmethod
-    def read(cls, path: str | Path) -> Exposure:
-        """Read any supported file: ExposureF or lsst.images FITS.
+    def read(cls, path: str | Path, *, bbox: Box | None = None) -> Exposure:
+        """Read any supported file: ExposureF or lsst.images FITS, or a FITS file of one plain image.
 
         Parameters
         ----------
         path
             A local file.
+        bbox
+            The part of the image to read, in its pixel frame; None for all. No more is read of the
+            file, or decompressed, than the pixels in the box need. All else is that of the whole image.
 
         Raises
         ------
         FileNotFoundError
             If there is no such file.
+        ExposureError
+            If ``bbox`` is not inside the image.
         FileFormatError
             If the file is damaged, truncated or of another kind.
         UnsafeContentError
@@ -136,7 +151,36 @@ class Exposure:
         # The one place that knows the readers from below: `Exposure.read` is the front door.
         from ..io.read import read_exposure
 
-        return read_exposure(path)
+        return read_exposure(path, bbox)
+
+    @classmethod
+    def read_component(cls, path: str | Path, name: str) -> Any:
+        """Read one part of a file, without the pixels.
+
+        Parameters
+        ----------
+        path
+            A local file.
+        name
+            ``bbox``, ``wcs``, ``psf``, ``photo_calib``, ``aperture_corrections``, ``visit_info``,
+            ``detector``, ``filter``, ``identity``, ``summary_stats``, ``coadd_inputs``, ``unit``,
+            ``metadata``, or one of the planes ``image``, ``variance``, ``mask``.
+
+        Returns
+        -------
+        What the exposure would have under that name (a `FilterLabel` for ``filter``); None if the file
+        has no such part, or one of a class that cannot be read.
+
+        Raises
+        ------
+        ExposureError
+            If there is no part of that name.
+        FileNotFoundError, FileFormatError, UnsafeContentError
+            As for `read`.
+        """
+        from ..io.read import read_component
+
+        return read_component(path, name)
 
     @classmethod
     def from_arrays(

@@ -50,6 +50,19 @@ class ChebyshevField:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductField:
+    """The product of some fields."""
+
+    factors: tuple[Field, ...]
+
+    def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        product = np.ones(np.shape(x))
+        for factor in self.factors:
+            product *= factor.evaluate(x, y)
+        return product
+
+
+@dataclass(frozen=True, slots=True)
 class CellField:
     """One value per cell of a regular grid.
 

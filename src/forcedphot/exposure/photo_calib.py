@@ -7,6 +7,9 @@ import numpy as np
 from ..conventions import AB_ZERO_POINT_NJY, FloatArray
 from .fields import Field
 
+AB_ZERO_NJY = 10.0 ** (-48.6 / 2.5) * 1e32
+"""Flux density of magnitude 0: 10^(-48.6/2.5) erg/s/cm^2/Hz in nJy."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhotoCalib:

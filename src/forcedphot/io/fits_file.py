@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileFormatError
+from ..conventions import Box
+from ..errors import ExposureError, FileFormatError
 
 WARNINGS_LOCK = Lock()
 """To hold while warnings are ignored: their filters belong to the process, not to a thread."""
@@ -22,6 +23,25 @@ def is_gzip(path: Path) -> bool:
     """Tell by its first bytes whether a file is compressed with gzip."""
     with path.open("rb") as stream:
         return stream.read(len(_GZIP_START)) == _GZIP_START
+
+
+class BoxError(ExposureError):
+    """A box that was asked for is not inside the image; nothing is wrong with the file."""
+
+
+def check_inside(path: Path, box: Box, image: Box) -> None:
+    """Raise unless a box that was asked for has pixels, all of them in the image.
+
+    Raises
+    ------
+    BoxError
+        If not.
+    """
+    if box.width < 1 or box.height < 1 or box.intersection(image) != box:
+        raise BoxError(
+            f"The box {box} is not inside the image of {path}, which covers {image}; "
+            "ask for a part of it, for example with Box.intersection."
+        )
 
 
 @contextmanager
@@ -48,6 +68,14 @@ def open_fits(path: Path) -> Iterator[Any]:
             _check_places(hdus, size)
         with hdus:
             yield hdus
+
+
+def only_image(hdus: Any) -> Any:
+    """Return the HDU of the image of a file that holds nothing else; None if the file is not so."""
+    with_data = [hdu for hdu in hdus if hdu.header.get("NAXIS", 0) > 0]
+    if len(with_data) == 1 and with_data[0].is_image and len(with_data[0].shape) == 2:
+        return with_data[0]
+    return None
 
 
 def _check_places(hdus: Any, size: float) -> None:

@@ -5,77 +5,27 @@ Importing this module does not import lsst.images, which takes seconds.
 
 from __future__ import annotations
 
-import gzip
 import logging
-import re
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..conventions import Box, CellGrid, FloatArray
-from ..errors import ExposureError, FileFormatError, UnsafeContentError
-from ..exposure import CellField, ChebyshevField, Exposure, Field, Identity, Mask, PhotoCalib
+from ..errors import ExposureError
+from ..exposure import CellField, ChebyshevField, Exposure, Field, FilterLabel, Identity, Mask, PhotoCalib
 from ..exposure.wcs import transform_with_ast
 from ..psf import CellPsf, GaussianPsf, Psf
-from .fits_file import is_gzip
+from . import lsst_images_info
 
 if TYPE_CHECKING:
     from astropy.units import UnitBase
 
 _LOG = logging.getLogger(__name__)
 
-# Without brackets and quotes nothing can be called, looked up or quoted.
-_HARMLESS = re.compile(r"[\w.:/+ -]*(\[\d+\])?")
-_ARGUMENT = r"[\w.+-]+(=[\w.+-]+)?"
-_ARGUMENTS = rf"({_ARGUMENT}(, ?{_ARGUMENT})*)?"
-_INTERPOLANT = re.compile(
-    r"galsim\.(Nearest|SincInterpolant|Linear|Cubic|Quintic|Lanczos)"
-    rf"\({_ARGUMENTS}((, ?)?gsparams=galsim\.GSParams\({_ARGUMENTS}\))?\)"
-)
 
-
-def read_lsst_images(path: str | Path) -> Exposure:
-    """Read a FITS file that lsst.images has written.
-
-    Parameters
-    ----------
-    path
-        A visit image, difference image or cell coadd.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is damaged, or lsst.images cannot read it, or it holds something else.
-    UnsafeContentError
-        If its Piff PSF has texts that Piff would run as code; nothing of it is run.
-    """
-    from lsst.images.serialization import open_archive
-
-    path = Path(path)
-    try:
-        # A name that does not tell of the compression would mislead lsst.images.
-        source = BytesIO(gzip.decompress(path.read_bytes())) if is_gzip(path) else str(path)
-        with open_archive(source, format="fits", partial=False) as archive:
-            _check_piff_texts(path, getattr(archive.get_tree(), "psf", None))
-            image = archive.read()
-    except (UnsafeContentError, ImportError):
-        raise
-    except Exception as error:  # lsst.images, pydantic, astropy and Piff raise what they like on damaged files
-        raise FileFormatError(
-            f"{path} cannot be read by lsst.images ({type(error).__name__}: {_first_line(error)}); "
-            "it is damaged, truncated, or of a version that the installed lsst-images does not know."
-        ) from error
-    try:
-        return exposure_from_lsst_images(image)
-    except TypeError as error:
-        raise FileFormatError(f"{path} cannot be measured: {error}") from error
-
-
-def exposure_from_lsst_images(image: Any) -> Exposure:
+def exposure_from_lsst_images(image: Any, *, whole: Box | None = None) -> Exposure:
     """View an image of lsst.images as an Exposure.
 
     Pixels are held, not copied, wherever their type and memory layout permit.
@@ -84,6 +34,8 @@ def exposure_from_lsst_images(image: Any) -> Exposure:
     ----------
     image
         A VisitImage, DifferenceImage or CellCoadd.
+    whole
+        The box of the whole image, if this is a part of one.
 
     Raises
     ------
@@ -104,45 +56,30 @@ def exposure_from_lsst_images(image: Any) -> Exposure:
     psf, unread = _read_psf(image)
     if unread is not None:
         metadata["UNREAD_PSF"] = unread
-    corrections = image.aperture_corrections
-    box = _box(image.bbox)
+    box = lsst_images_info.box_from_lsst_images(image.bbox)
+    is_coadd = isinstance(image, CellCoadd)
+    label = FilterLabel(image.band, None if is_coadd else image.physical_filter)
+    # Absent from coadds of more than one patch, and from visits; tests leave out the detector.
+    patch, detector = getattr(image, "patch", None), getattr(image, "detector", None)
     return Exposure(
-        image=_pixels(image.image.array),
-        variance=_pixels(image.variance.array),
+        image=float_pixels(image.image.array),
+        variance=float_pixels(image.variance.array),
         mask=mask_from_lsst_images(image.mask),
         x0=box.x0,
         y0=box.y0,
         wcs=SkyProjectionWcs(image.sky_projection),
         psf=psf,
-        aperture_corrections=(
-            {name: _field(field) for name, field in corrections.items()} if corrections else None
+        aperture_corrections=fields_from_lsst_images(image.aperture_corrections),
+        photo_calib=photo_calib_from_lsst_images(
+            image.unit, getattr(image, "photometric_scaling", None), whole or box
         ),
-        photo_calib=_photo_calib(image.unit, getattr(image, "photometric_scaling", None), box),
         unit=image.unit,
-        identity=_coadd_identity(image) if isinstance(image, CellCoadd) else _visit_identity(image),
+        identity=identity_from_lsst_images(image.sky_projection.pixel_frame, label, patch),
+        visit_info=None if is_coadd else lsst_images_info.visit_info_from_lsst_images(image.obs_info),
+        detector=None if detector is None else lsst_images_info.detector_from_lsst_images(detector),
+        summary_stats=None if is_coadd else lsst_images_info.summary_stats_from_lsst_images(image.summary_stats),
         metadata=metadata,
     )
-
-
-def _check_piff_texts(path: Path, psf: Any) -> None:
-    """Refuse a stored Piff PSF with any text that is more than a name, a number or an interpolant.
-
-    Piff evaluates some of its settings as Python expressions when it reads a model.
-    """
-    if not hasattr(psf, "piff"):
-        return
-    parts: list[Any] = [psf.piff.model_dump()]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict):
-            parts += [*part, *part.values()]
-        elif isinstance(part, list | tuple | set):
-            parts += part
-        elif isinstance(part, str) and not _HARMLESS.fullmatch(part) and not _INTERPOLANT.fullmatch(part):
-            raise UnsafeContentError(
-                f"{path}: its Piff PSF has the setting {part[:100]!r}, which is neither a name nor a "
-                "galsim interpolant. Nothing of it was run."
-            )
 
 
 def mask_from_lsst_images(mask: Any) -> Mask:
@@ -178,7 +115,7 @@ def mask_from_lsst_images(mask: Any) -> Mask:
         padded[..., : array.shape[2]] = array
         array = padded
     packed = array.view(np.dtype(f"<u{width}"))[..., 0]
-    return Mask(packed.astype(packed.dtype.newbyteorder("="), copy=False), planes)
+    return Mask(np.ascontiguousarray(packed, dtype=packed.dtype.newbyteorder("=")), planes)
 
 
 class SkyProjectionWcs:
@@ -218,23 +155,21 @@ class LsstImagesField:
         return np.asarray(self.field(x=x, y=y), dtype=np.float64)
 
 
-def _pixels(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    return array.astype(np.float32, copy=False)
+def float_pixels(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return an array as contiguous float32; itself if it is."""
+    return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _box(bbox: Any) -> Box:
-    return Box(bbox.x.start, bbox.y.start, bbox.x.size, bbox.y.size)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no message"])[0]
+def fields_from_lsst_images(fields: Any) -> dict[str, Field] | None:
+    """Turn a mapping of fields of lsst.images into ours; None if it is empty."""
+    return {name: _field(field) for name, field in fields.items()} if fields else None
 
 
 def _field(field: Any) -> Field:
     from lsst.images import cells, fields
 
     if isinstance(field, fields.ChebyshevField):
-        return ChebyshevField(_box(field.bounds.bbox), field.coefficients)
+        return ChebyshevField(lsst_images_info.box_from_lsst_images(field.bounds.bbox), field.coefficients)
     if isinstance(field, cells.CellField):
         values = np.full(field.bounds.subgrid_size.as_tuple(), np.nan)
         for index in field.bounds.cell_indices():
@@ -245,29 +180,44 @@ def _field(field: Any) -> Field:
 
 def _cell_grid(bounds: Any) -> CellGrid:
     # Arrays of values per cell cover the part of the patch's grid that is within the bounds.
-    return CellGrid(_box(bounds.bbox), bounds.grid.cell_shape.x, bounds.grid.cell_shape.y)
+    return CellGrid(
+        lsst_images_info.box_from_lsst_images(bounds.bbox), bounds.grid.cell_shape.x, bounds.grid.cell_shape.y
+    )
 
 
 def _read_psf(image: Any) -> tuple[Psf | None, str | None]:
     """Return the PSF, or None and the name of the class that could not be read."""
-    from lsst.images import cells, psfs
     from lsst.images.serialization import ArchiveReadError
 
     try:
         psf = image.psf
     except ArchiveReadError as error:
-        _LOG.warning("The PSF of this image cannot be read: %s", _first_line(error))
+        warn_of_unread_psf(error)
         return None, type(error).__name__
+    converted = psf_from_lsst_images(psf)
+    return converted, type(psf).__name__ if converted is None else None
+
+
+def warn_of_unread_psf(error: Exception) -> None:
+    """Log the first line of what lsst.images says of a PSF that it cannot read."""
+    reason = (str(error).splitlines() or ["no message"])[0]
+    _LOG.warning("The PSF of this image cannot be read: %s", reason)
+
+
+def psf_from_lsst_images(psf: Any) -> Psf | None:
+    """Turn a PSF of lsst.images into ours; None, and a warning, if there is none for its class."""
+    from lsst.images import cells, psfs
+
     if isinstance(psf, psfs.GaussianPointSpreadFunction):
-        return GaussianPsf(psf.sigma, psf.kernel_bbox.x.size, psf.kernel_bbox.y.size), None
+        return GaussianPsf(psf.sigma, psf.kernel_bbox.x.size, psf.kernel_bbox.y.size)
     if isinstance(psf, psfs.PiffWrapper):
         from ..psf.piff import PiffPsf
 
-        return PiffPsf(psf.piff_psf, stamp_size=psf.kernel_bbox.x.size), None
+        return PiffPsf(psf.piff_psf, stamp_size=psf.kernel_bbox.x.size)
     if isinstance(psf, cells.CellPointSpreadFunction):
-        return _cell_psf(psf), None
+        return _cell_psf(psf)
     _LOG.warning("PSFs of class %s are not supported; the exposure has no PSF.", type(psf).__name__)
-    return None, type(psf).__name__
+    return None
 
 
 def _cell_psf(psf: Any) -> CellPsf:
@@ -278,7 +228,7 @@ def _cell_psf(psf: Any) -> CellPsf:
     return CellPsf(kernels, _cell_grid(bounds))
 
 
-def _photo_calib(unit: UnitBase, scaling: Any, box: Box) -> PhotoCalib | None:
+def photo_calib_from_lsst_images(unit: UnitBase, scaling: Any, box: Box) -> PhotoCalib | None:
     """Find the way from the image's unit to nJy; None if there is none.
 
     ``photometric_scaling`` tells how a raw image becomes a calibrated one; it is of use only where it
@@ -295,19 +245,25 @@ def _photo_calib(unit: UnitBase, scaling: Any, box: Box) -> PhotoCalib | None:
     return PhotoCalib(float(field.evaluate(*centre)[0]), field=None if scaling.is_constant else field)
 
 
-def _visit_identity(image: Any) -> Identity:
-    frame = image.sky_projection.pixel_frame
-    return Identity(
-        instrument=frame.instrument,
-        visit=frame.visit,
-        detector=frame.detector,
-        band=image.band,
-        physical_filter=image.physical_filter,
-    )
+def identity_from_lsst_images(frame: Any, label: FilterLabel, patch: Any) -> Identity:
+    """Find out which image this is.
 
-
-def _coadd_identity(image: Any) -> Identity:
-    patch = getattr(image, "patch", None)  # absent from coadds of more than one patch
+    Parameters
+    ----------
+    frame
+        The pixel frame of its sky projection, a DetectorFrame or a TractFrame.
+    label
+        Its filter.
+    patch
+        Its PatchDefinition, if it has one.
+    """
     return Identity(
-        skymap=image.skymap, tract=image.tract, patch=None if patch is None else patch.id, band=image.band
+        instrument=getattr(frame, "instrument", None),
+        visit=getattr(frame, "visit", None),
+        detector=getattr(frame, "detector", None),
+        band=label.band,
+        physical_filter=label.physical,
+        skymap=getattr(frame, "skymap", None),
+        tract=getattr(frame, "tract", None),
+        patch=None if patch is None else patch.id,
     )

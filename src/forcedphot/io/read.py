@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileFormatError
-from .fits_file import is_gzip, open_fits
+from .fits_file import is_gzip, only_image, open_fits
 
 if TYPE_CHECKING:
+    from ..conventions import Box
     from ..exposure import Exposure
 
 _LSST_IMAGES_CARDS = ("FMTVER", "JSONADDR", "DATAMODL")
 _LSST_IMAGES_SCHEMAS = ("visit_image", "difference_image", "cell_coadd")
 _AFW_PLANES = {"IMAGE", "MASK", "VARIANCE"}
 _FITS_START = b"SIMPLE  ="
+_FIRST_HEADER_BYTES = 2880 * 40
 _SUPPORTED = (
-    "Supported are ExposureF files of the pipelines and visit images, difference images and cell coadds of "
-    "lsst.images; other images can be passed as arrays: Exposure.from_arrays."
+    "Supported are ExposureF files of the pipelines, visit images, difference images and cell coadds of "
+    "lsst.images, and files of one plain image; other images can be passed as arrays: Exposure.from_arrays."
 )
 
 
@@ -31,30 +33,45 @@ class ImageFormat(Enum):
     AFW = auto()
 
 
-def read_exposure(path: str | Path) -> Exposure:
+def read_exposure(path: str | Path, bbox: Box | None = None) -> Exposure:
     """Read any supported image file; its content decides, never its name.
 
     Parameters
     ----------
     path
         A local file.
+    bbox
+        The part of the image to read, in its pixel frame; None for all.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    ExposureError
+        If ``bbox`` is not inside the image.
     FileFormatError
         If the file is empty, damaged, truncated, a directory or of another kind.
     UnsafeContentError
         If its PSF is a pickle that asks for classes outside the allow-list.
     """
-    if sniff_format(path) is ImageFormat.LSST_IMAGES:
-        from .lsst_images import read_lsst_images
+    if _has_archive(path) or sniff_format(path) is ImageFormat.AFW:
+        from .afw_fits.reader import read_afw_exposure
 
-        return read_lsst_images(path)
-    from .afw_fits.reader import read_afw_exposure
+        return read_afw_exposure(path, bbox)
+    from .lsst_images_file import read_lsst_images
 
-    return read_afw_exposure(path)
+    return read_lsst_images(path, bbox)
+
+
+def read_component(path: str | Path, name: str) -> Any:
+    """Read one part of any supported image file, without the pixels: see `Exposure.read_component`."""
+    if _has_archive(path) or sniff_format(path) is ImageFormat.AFW:
+        from .afw_fits.reader import read_afw_component
+
+        return read_afw_component(path, name)
+    from .lsst_images_file import read_lsst_component
+
+    return read_lsst_component(path, name)
 
 
 def sniff_format(path: str | Path) -> ImageFormat:
@@ -85,6 +102,20 @@ def sniff_format(path: str | Path) -> ImageFormat:
         ) from error
 
 
+def _has_archive(path: str | Path) -> bool:
+    """Tell by the first header alone whether this is an ExposureF file with an archive, as nearly all are."""
+    path = Path(path)
+    _check_start(path)
+    try:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as stream:
+            header = stream.read(_FIRST_HEADER_BYTES)
+    except (OSError, EOFError):
+        return False  # sniff_format says why
+    names = [header[i : i + 8] for i in range(0, len(header), 80)]
+    end = names.index(b"END     ") if b"END     " in names else len(names)
+    return b"AR_HDU  " in names[:end] and b"FMTVER  " not in names[:end]
+
+
 def _check_start(path: Path) -> None:
     """Raise unless the path is a file that begins as FITS does."""
     if not path.exists():
@@ -110,7 +141,7 @@ def _format_of(path: Path, hdus: Sequence[Any]) -> ImageFormat:
             raise FileFormatError(f"{path} is an lsst.images file of the kind {schema!r}. {_SUPPORTED}")
         _check_length(path, primary)
         return ImageFormat.LSST_IMAGES
-    if "AR_HDU" in primary or _plane_names(hdus) >= _AFW_PLANES:
+    if "AR_HDU" in primary or _plane_names(hdus) >= _AFW_PLANES or only_image(hdus) is not None:
         return ImageFormat.AFW
     raise FileFormatError(
         f"{path} is a FITS file, but not of a format that holds all that a measurement needs. {_SUPPORTED}"

@@ -50,6 +50,11 @@ class Rows:
     def __contains__(self, name: str) -> bool:
         return name in self._hdu.columns.names
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._hdu.columns.names)
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a column, shape (rows,) or (rows, elements).
 
@@ -73,7 +78,11 @@ class Rows:
 
     def text(self, name: str) -> str:
         """Return the value of the only row."""
-        return str(self._only(name)).strip()
+        return _text(self._only(name))
+
+    def texts(self, name: str) -> list[str]:
+        """Return the values of a column of texts."""
+        return [_text(value) for value in self.column(name)]
 
     def array(self, name: str) -> npt.NDArray[np.float64]:
         """Return the elements of the only row, in native byte order."""
@@ -102,6 +111,13 @@ class Rows:
         if len(self) != 1:
             raise FileFormatError(f"table {self._hdu.name} has {len(self)} rows where one is expected")
         return self.column(name)[0]
+
+
+def _text(value: Any) -> str:
+    """Make one text of a cell: texts of any length come as arrays of characters, where blanks are empty."""
+    if isinstance(value, np.ndarray):
+        return "".join(character or " " for character in value.tolist()).strip()
+    return str(value).strip()
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import numpy as np
 
 from ...conventions import Box
 from ...errors import ExposureError, FileFormatError
-from ...exposure.fields import ChebyshevField, Field
-from ...exposure.photo_calib import PhotoCalib
+from ...exposure.fields import ChebyshevField, ConstantField, Field, ProductField
+from ...exposure.filter_label import FilterLabel
+from ...exposure.photo_calib import AB_ZERO_NJY, PhotoCalib
 from ...exposure.wcs import AstWcs
 from ...psf.kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
 from ...psf.piff import PiffPsf
@@ -38,26 +39,11 @@ def persistable[F: Callable[[StoredObject], Any]](*class_names: str) -> Callable
 
 
 @dataclass(frozen=True, slots=True)
-class FilterLabel:
-    """Names of a filter; None where the file has none."""
-
-    band: str | None
-    physical: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ApertureCorrections:
     """Fields by flux column, and the columns whose field is of a class that cannot be read."""
 
     fields: dict[str, Field]
     unread: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorNumber:
-    """Which detector: all that is used of a stored Detector."""
-
-    number: int
 
 
 @persistable("SkyWcs")
@@ -148,12 +134,14 @@ def _chebyshev_field(stored: StoredObject) -> ChebyshevField:
 @persistable("PhotoCalib")
 def _photo_calib(stored: StoredObject) -> PhotoCalib:
     rows = stored.rows()
-    mean, mean_err = rows.number("calibrationMean"), rows.number("calibrationErr")
+    # Before there were versions, calibrations were in maggies.
+    unit_njy = 1.0 if "version" in rows and rows.integer("version") >= 1 else AB_ZERO_NJY
+    mean, mean_err = rows.number("calibrationMean") * unit_njy, rows.number("calibrationErr") * unit_njy
     # A constant calibration has a field too; it says no more than the mean.
     if rows.flag("isConstant"):
         return PhotoCalib(mean, mean_err)
     field = stored.read(rows.integer("field"), Field)  # type: ignore[type-abstract]
-    return PhotoCalib(mean, mean_err, field)
+    return PhotoCalib(mean, mean_err, field if unit_njy == 1.0 else ProductField((field, ConstantField(unit_njy))))
 
 
 @persistable("FilterLabel")
@@ -163,11 +151,6 @@ def _filter_label(stored: StoredObject) -> FilterLabel:
         band=rows.text("band") if rows.flag("band_exists") else None,
         physical=rows.text("physical") if rows.flag("physical_exists") else None,
     )
-
-
-@persistable("Detector")
-def _detector(stored: StoredObject) -> DetectorNumber:
-    return DetectorNumber(stored.rows().integer("id"))
 
 
 def _kernel_shape(stored: StoredObject) -> tuple[int, int]:
