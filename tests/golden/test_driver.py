@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from forcedphot import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
 
-from .tolerances import allowed_difference
+from .tolerances import KERNEL_IMAGE, PIFF, RESAMPLED, PsfTolerance, allowed_difference
 
 CASES = [
     "driver/visit_gaussian",
@@ -20,6 +20,7 @@ CASES = [
     "driver/kernel_psf",
     "driver/piff_pixel",
     "driver/piff_sky",
+    "driver/psfex",
     "driver/scale_variance",
     "driver/hsc_cosmos_g",
     "driver/hsc_cosmos_r",
@@ -28,6 +29,10 @@ CASES = [
     "dp2/piff_pixel",
     "dp2/cell_coadd",
 ]
+
+
+PSFS = {"piff": PIFF, "psfex": RESAMPLED, "coadd_psf": RESAMPLED}
+"""By a part of the case's name; the PSFs of all others are kernel images."""
 
 
 def configure(options: dict[str, Any]) -> ForcedMeasurementDriverConfig:
@@ -65,7 +70,7 @@ def measure_case(folder: Path) -> tuple[Table, Table, dict[str, Any]]:
     return ours, Table.read(folder / "measured.ecsv"), options
 
 
-def differences(ours: Table, expected: Table, *, is_piff: bool, is_variance_scaled: bool) -> list[str]:
+def differences(ours: Table, expected: Table, *, psf: PsfTolerance, is_variance_scaled: bool) -> list[str]:
     """Say in which columns two tables differ by more than allowed."""
     if ours.colnames != expected.colnames:
         return [f"columns: {set(ours.colnames) ^ set(expected.colnames) or 'order'}"]
@@ -85,7 +90,7 @@ def differences(ours: Table, expected: Table, *, is_piff: bool, is_variance_scal
             original = ours[ours.colnames[ours.colnames.index(name) - 1]]
             bad = ~((a == np.asarray(original)) | (np.isnan(a) & np.isnan(np.asarray(original))))
         else:
-            allowed = allowed_difference(expected, name, is_piff=is_piff, is_variance_scaled=is_variance_scaled)
+            allowed = allowed_difference(expected, name, psf=psf, is_variance_scaled=is_variance_scaled)
             bad = np.isnan(a) != np.isnan(b)
             with np.errstate(invalid="ignore"):
                 bad |= np.abs(a.astype(np.float64) - b) > allowed
@@ -100,7 +105,8 @@ def test_driver_agrees_with_the_pipelines(case: str, golden: Callable[[str], Pat
     ours, expected, options = measure_case(golden(case))
 
     is_scaled = "expected_variance_scale" in options
-    assert differences(ours, expected, is_piff="piff" in case, is_variance_scaled=is_scaled) == []
+    psf = next((tolerance for part, tolerance in PSFS.items() if part in case), KERNEL_IMAGE)
+    assert differences(ours, expected, psf=psf, is_variance_scaled=is_scaled) == []
     if is_scaled:
         assert ours.meta["VARIANCE_SCALE"] == pytest.approx(options["expected_variance_scale"], rel=0.01)
 
@@ -119,8 +125,8 @@ def test_the_comparison_notices_what_it_should(golden: Callable[[str], Path]) ->
         lambda table: table.remove_column("parent"),
         lambda table: setattr(table["base_PsfFlux_area"], "unit", "arcsec2"),
     ]
-    assert differences(expected, expected, is_piff=False, is_variance_scaled=False) == []
+    assert differences(expected, expected, psf=KERNEL_IMAGE, is_variance_scaled=False) == []
     for change in changes:
         changed = expected.copy()
         change(changed)
-        assert differences(changed, expected, is_piff=False, is_variance_scaled=False) != []
+        assert differences(changed, expected, psf=KERNEL_IMAGE, is_variance_scaled=False) != []

@@ -1,12 +1,31 @@
 """How close columns must be to the pipelines' own, by family; the tolerances of the golden data's README."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
 
+class PsfTolerance(NamedTuple):
+    """How close what depends on a PSF must be."""
+
+    relative: float
+    """Of fluxes and errors."""
+    of_error: float
+    """Of fluxes and errors, in units of the flux's error; added."""
+    area_and_chi2: float
+    """Relative."""
+
+
+KERNEL_IMAGE = PsfTolerance(1e-6, 1e-4, 1e-5)
+PIFF = PsfTolerance(1e-5, 1e-3, 1e-4)
+RESAMPLED = PsfTolerance(1e-4, 1e-2, 1e-3)
+"""PsfexPsf, CoaddPsf, WarpedPsf."""
+
+
 def allowed_difference(
-    expected: Table, name: str, *, is_piff: bool, is_variance_scaled: bool
+    expected: Table, name: str, *, psf: PsfTolerance, is_variance_scaled: bool
 ) -> npt.NDArray[np.float64]:
     """Return the largest allowed |ours - expected| of a float column, for each row.
 
@@ -16,8 +35,8 @@ def allowed_difference(
         The pipelines' table.
     name
         A column of it that is no slot alias.
-    is_piff
-        Whether the PSF is a Piff model.
+    psf
+        The PSF's.
     is_variance_scaled
         Whether the variance plane was scaled: by another background mesh than ours, so that errors
         may differ by 0.6% and chi2 by 1.2%.
@@ -30,11 +49,11 @@ def allowed_difference(
     if name.endswith(("_apCorr", "_apCorrErr")):
         return 1e-9 * values
     if name.endswith(("_area", "_chi2")):
-        return (1e-4 if is_piff else 1e-5) * values
+        return psf.area_and_chi2 * values
     if "Centroid" in name:
         return np.full_like(values, 1e-6)
     if name.startswith("coord_"):
         return 1e-15 * values
-    relative, of_error = (1e-6, 1e-4) if "PsfFlux" in name and not is_piff else (1e-5, 1e-3)
+    relative, of_error = psf[:2] if "PsfFlux" in name else (1e-5, 1e-3)
     error = np.abs(np.asarray(expected[name.removesuffix("Err") + "Err"], dtype=np.float64))
     return relative * values + of_error * error

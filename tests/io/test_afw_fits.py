@@ -15,7 +15,15 @@ from forcedphot.errors import FileFormatError
 from forcedphot.exposure import AstropyWcs, AstWcs, ConstantField, Exposure
 from forcedphot.io.afw_fits.persistables import PERSISTABLES, persistable
 from forcedphot.io.afw_fits.reader import read_afw_exposure
-from forcedphot.psf import DoubleGaussianPsf, GaussianPsf, KernelImagePsf, PiffPsf, Psf
+from forcedphot.psf import (
+    DoubleGaussianPsf,
+    GaussianPsf,
+    KernelImagePsf,
+    LinearCombinationPsf,
+    PiffPsf,
+    Psf,
+    PsfexPsf,
+)
 
 Golden = Callable[[str], Path]
 
@@ -24,7 +32,9 @@ PSF_CLASSES: dict[str, type[Psf]] = {
     "SingleGaussianPsf": GaussianPsf,
     "DoubleGaussianPsf": DoubleGaussianPsf,
     "KernelPsf": KernelImagePsf,
+    "PcaPsf": LinearCombinationPsf,
     "PiffPsf": PiffPsf,
+    "PsfexPsf": PsfexPsf,
 }
 
 CASES = [
@@ -48,7 +58,9 @@ CASES = [
     "exposures/coadd_inputs_v1",
     "exposures/hsc_calexp",
     "exposures/obs_small",
+    "exposures/pca_psf",
     "exposures/piff_compressed",
+    "exposures/psfex_psf",
     "exposures/single_gaussian_full",
 ]
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from forcedphot.conventions import Box, CellGrid, FloatArray, nearest_pixel
-from forcedphot.psf import CellPsf, DoubleGaussianPsf, GaussianPsf, KernelImagePsf, PiffPsf, Psf
+from forcedphot.psf import CellPsf, DoubleGaussianPsf, GaussianPsf, KernelImagePsf, PiffPsf, Psf, PsfexPsf
 
+from .test_linear_combination import make_psf as linear_combination
 from .test_piff import galsim, make_psf
+from .test_psfex import make_psf as psfex
 
 
 def lopsided() -> KernelImagePsf:
@@ -36,8 +38,10 @@ CASES: dict[str, Callable[[], Psf]] = {
     "DoubleGaussianPsf": lambda: DoubleGaussianPsf(1.5, 3.0, 0.1, 31),
     "KernelImagePsf": lopsided,
     "CellPsf": cells,
+    "LinearCombinationPsf": linear_combination,
     "PiffPsf": piff_along_pixels,
     "PiffPsf along the sky": piff_along_sky,
+    "PsfexPsf": psfex,
 }
 
 X = np.array([10.0, 10.5, -0.5, 3.25, 44.0, 120.7, -49.1, 31.4])
@@ -75,8 +79,10 @@ def test_stamps_have_the_promised_form(psf: Psf) -> None:
     assert stamps.images.flags.c_contiguous
     for corner in (stamps.x0, stamps.y0):
         assert corner.dtype == np.int64
-    np.testing.assert_array_equal(stamps.x0, nearest_pixel(X) - stamps.widths // 2)
-    np.testing.assert_array_equal(stamps.y0, nearest_pixel(Y) - stamps.heights // 2)
+    # PSFEx rounds half pixels down.
+    nearest = (lambda p: np.ceil(p - 0.5)) if isinstance(psf, PsfexPsf) else nearest_pixel
+    np.testing.assert_array_equal(stamps.x0, nearest(X) - stamps.widths // 2)
+    np.testing.assert_array_equal(stamps.y0, nearest(Y) - stamps.heights // 2)
     assert stamps.valid.dtype == np.bool_
     assert stamps.valid.any()
     assert np.isfinite(stamps.images[stamps.valid]).all()
@@ -95,8 +101,9 @@ def test_stamps_are_centred_on_the_position(psf: Psf) -> None:
         stamp, kernel = stamps.images[i] ** 2, kernels.images[i] ** 2
         moved_x = (stamp * columns).sum() / stamp.sum() - (kernel * columns).sum() / kernel.sum()
         moved_y = (stamp * rows).sum() / stamp.sum() - (kernel * rows).sum() / kernel.sum()
-        assert moved_x == pytest.approx(X[i] - nearest_pixel(X[i]), abs=0.03)
-        assert moved_y == pytest.approx(Y[i] - nearest_pixel(Y[i]), abs=0.03)
+        middle_x, middle_y = stamps.x0[i] + stamps.widths[i] // 2, stamps.y0[i] + stamps.heights[i] // 2
+        assert moved_x == pytest.approx(X[i] - middle_x, abs=0.03)
+        assert moved_y == pytest.approx(Y[i] - middle_y, abs=0.03)
 
 
 def test_kernel_images_have_the_promised_form(psf: Psf) -> None:

@@ -3,7 +3,9 @@
 from .base import KernelImages, Psf, Stamps
 from .cell import CellPsf
 from .kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
+from .linear_combination import LinearCombinationPsf
 from .piff import PiffPsf
+from .psfex import PsfexPsf
 
 __all__ = [
     "CellPsf",
@@ -11,7 +13,9 @@ __all__ = [
     "GaussianPsf",
     "KernelImagePsf",
     "KernelImages",
+    "LinearCombinationPsf",
     "PiffPsf",
     "Psf",
+    "PsfexPsf",
     "Stamps",
 ]

@@ -123,3 +123,22 @@ class Psf(ABC):
         undefined.
         """
         return self.kernel_images(x, y).moments()
+
+
+def normalised(images: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Divide each image by its sum, in place; images whose sum is 0 or not finite become NaN.
+
+    Parameters
+    ----------
+    images
+        Shape (n, height, width).
+
+    Returns
+    -------
+    The same images, and which of them have such a sum, shape (n,).
+    """
+    total = images.sum(axis=(1, 2))
+    valid = np.isfinite(total) & (total != 0.0)
+    total[~valid] = np.nan
+    images /= total[:, np.newaxis, np.newaxis]
+    return images, valid

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..conventions import BoolArray, FloatArray, nearest_pixel
 from ..errors import ExposureError
-from .base import KernelImages, Psf, Stamps
+from .base import KernelImages, Psf, Stamps, normalised
 
 _PIFF_LOCK = Lock()  # Piff models keep state between calls (PixelGrid's _maxk, cached galsim objects)
 _DRAWING_ERRORS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
@@ -85,7 +85,7 @@ class PiffPsf(Psf):
                     images[i] = self._draw(float(x[i]), float(y[i]), centred=centred)
                 except _DRAWING_ERRORS:  # Piff and galsim raise these where a model is undefined
                     continue
-        return _normalised(images)
+        return normalised(images)
 
     def _draw(self, x: float, y: float, *, centred: bool) -> FloatArray:
         import galsim
@@ -166,12 +166,12 @@ class _AlignedGrid:
             grids = (terms[block] @ self.basis).reshape(-1, self.side, self.side)
             weights_x, weights_y = self._weights(fraction_x[block]), self._weights(fraction_y[block])
             np.matmul(weights_y @ grids, weights_x.transpose(0, 2, 1), out=result[block])
-        return _normalised(result)
+        return normalised(result)
 
     def kernel_images(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Draw centred stamps of sum 1: combinations of the basis grids, resampled once."""
         images = (self._terms(x, y) @ self._centred_basis).reshape(-1, self.stamp_size, self.stamp_size)
-        return _normalised(images)
+        return normalised(images)
 
     @cached_property
     def _centred_basis(self) -> FloatArray:
@@ -208,12 +208,3 @@ class _AlignedGrid:
         taps = np.zeros((len(fraction), len(lags)))
         taps[:, near] = self.interpolant.xval(offsets.ravel()).reshape(offsets.shape)
         return sliding_window_view(taps, self.side, axis=1)[:, :, ::-1]
-
-
-def _normalised(images: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Divide each image by its sum, in place; images whose sum is 0 or not finite become NaN."""
-    total = images.sum(axis=(1, 2))
-    valid = np.isfinite(total) & (total != 0.0)
-    total[~valid] = np.nan
-    images /= total[:, np.newaxis, np.newaxis]
-    return images, valid
