@@ -106,7 +106,7 @@ def test_wcs(case: Case) -> None:
     np.testing.assert_allclose(np.degrees(dec), dec_deg, rtol=0, atol=1e-9)
     back = exposure.wcs.sky_to_pixel(np.radians(ra_deg), np.radians(dec_deg))
     # Where a header's SIP polynomials are the only WCS, afw takes the reverse ones for exact.
-    sip = isinstance(exposure.wcs, AstropyWcs) and exposure.wcs._wcs.sip is not None
+    sip = isinstance(exposure.wcs, AstropyWcs) and exposure.wcs.wcs.sip is not None
     np.testing.assert_allclose(np.transpose(back), expected["pixels_back"], rtol=0, atol=1e-3 if sip else 1e-6)
 
 

@@ -10,21 +10,17 @@ from typing import Any
 import numpy as np
 
 from ...conventions import Box
-from ...errors import ExposureError, FileFormatError
+from ...errors import FileFormatError
 from ...exposure.fields import ChebyshevField, ConstantField, Field, ProductField
 from ...exposure.filter_label import FilterLabel
 from ...exposure.photo_calib import AB_ZERO_NJY, PhotoCalib
 from ...exposure.wcs import AstWcs
-from ...psf.kernel_image import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
-from ...psf.piff import PiffPsf
 from .archive import PersistableReader, StoredObject, UnsupportedObjectError
 from .ast_text import checked_ast_text
-from .piff_pickle import read_piff_psf
 
 PERSISTABLES: dict[str, PersistableReader] = {}
 """Class name in the archive -> reader."""
 
-_MAX_KERNEL_SIDE = 4095
 _MAX_CHEBYSHEV_ORDER = 100
 
 
@@ -58,48 +54,6 @@ def _sky_wcs(stored: StoredObject) -> AstWcs:
     somewhere = np.zeros(1)
     wcs.sky_to_pixel(*wcs.pixel_to_sky(somewhere, somewhere))
     return wcs
-
-
-@persistable("GaussianPsf", "SingleGaussianPsf")
-def _gaussian_psf(stored: StoredObject) -> GaussianPsf:
-    rows = stored.rows()
-    width, height = _kernel_shape(stored)
-    return GaussianPsf(_positive(rows.number("sigma"), "sigma"), width, height)
-
-
-@persistable("DoubleGaussianPsf")
-def _double_gaussian_psf(stored: StoredObject) -> DoubleGaussianPsf:
-    rows = stored.rows()
-    width, height = _kernel_shape(stored)
-    sigma1, sigma2 = _positive(rows.number("sigma1"), "sigma1"), rows.number("sigma2")
-    return DoubleGaussianPsf(sigma1, sigma2, rows.number("b"), width, height)
-
-
-@persistable("KernelPsf")
-def _kernel_psf(stored: StoredObject) -> KernelImagePsf:
-    kernel_id = stored.rows().integer("kernel")
-    if kernel_id in stored.archive and stored.archive.class_name(kernel_id) != "FixedKernel":
-        raise UnsupportedObjectError(
-            stored.class_name, f" with a kernel of the class {stored.archive.class_name(kernel_id)}"
-        )
-    return stored.read(kernel_id, KernelImagePsf)
-
-
-@persistable("FixedKernel")
-def _fixed_kernel(stored: StoredObject) -> KernelImagePsf:
-    rows = stored.rows()
-    width, height = _kernel_shape(stored)
-    if (rows.integer("center_x"), rows.integer("center_y")) != (width // 2, height // 2):
-        raise UnsupportedObjectError(stored.class_name, " where their centre is not the middle pixel")
-    return KernelImagePsf(rows.array("image").reshape(height, width))
-
-
-@persistable("PiffPsf")
-def _piff_psf(stored: StoredObject) -> PiffPsf:
-    try:
-        return read_piff_psf(stored.rows().bytes("bytes"))
-    except ExposureError as error:
-        raise UnsupportedObjectError(stored.class_name, f" where it cannot be drawn: {error}") from error
 
 
 @persistable("ApCorrMap")
@@ -151,18 +105,3 @@ def _filter_label(stored: StoredObject) -> FilterLabel:
         band=rows.text("band") if rows.flag("band_exists") else None,
         physical=rows.text("physical") if rows.flag("physical_exists") else None,
     )
-
-
-def _kernel_shape(stored: StoredObject) -> tuple[int, int]:
-    """Return the width and height of a kernel image."""
-    rows = stored.rows()
-    width, height = rows.integer("dimensions_x"), rows.integer("dimensions_y")
-    if not (1 <= width <= _MAX_KERNEL_SIDE and 1 <= height <= _MAX_KERNEL_SIDE):
-        raise FileFormatError(f"a {stored.class_name} is {width} x {height} pixels large")
-    return width, height
-
-
-def _positive(value: float, name: str) -> float:
-    if not (value > 0 and np.isfinite(value)):
-        raise FileFormatError(f"the {name} of a Gaussian PSF is {value}")
-    return value

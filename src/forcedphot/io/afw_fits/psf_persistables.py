@@ -105,7 +105,10 @@ def _kernel_psf(stored: StoredObject) -> Psf:
     if kernel_id in stored.archive and stored.archive.class_name(kernel_id) not in _KERNELS:
         kernel_class = stored.archive.class_name(kernel_id)
         raise UnsupportedObjectError(stored.class_name, f" with a kernel of the class {kernel_class}")
-    kernel = stored.read(kernel_id, Kernel)
+    try:
+        kernel = stored.read(kernel_id, Kernel)
+    except UnsupportedObjectError as error:
+        raise UnsupportedObjectError(stored.class_name, f": {error}") from error
     if len(kernel.images) == 1 and not kernel.coefficients[:, 1:].any():
         return KernelImagePsf(kernel.images[0] * kernel.coefficients[0, 0])
     return LinearCombinationPsf(kernel.images, kernel.coefficients)
@@ -154,7 +157,10 @@ def _linear_combination_kernel(stored: StoredObject) -> Kernel:
 
 def _fixed(stored: StoredObject, kernel_id: int) -> FloatArray:
     """Read a component that does not depend on the position, shape (height, width)."""
-    kernel = stored.read(kernel_id, Kernel)
+    try:
+        kernel = stored.read(kernel_id, Kernel)
+    except UnsupportedObjectError as error:
+        raise UnsupportedObjectError(stored.class_name, f": {error}") from error
     if len(kernel.images) != 1:
         raise UnsupportedObjectError(stored.class_name, " whose components are linear combinations")
     image: FloatArray = kernel.images[0]

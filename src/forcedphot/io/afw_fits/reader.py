@@ -123,12 +123,12 @@ class _ExposureFile:
 
     def __init__(self, path: Path, hdus: Any) -> None:
         self._path = path
-        self._hdus = hdus
         self._header = hdus[0].header
         self._unread: dict[str, str] = {}
         index = self._header.get("AR_HDU")
         self._archive = None if index is None else Archive(hdus, int(index) - 1, PERSISTABLES)
-        self._image_hdu = planes.plane_hdu(hdus, "IMAGE")
+        self._planes = planes.plane_hdus(hdus)
+        self._image_hdu = self._planes.get("IMAGE")
         if self._image_hdu is None:
             raise FileFormatError("no image plane: none of its HDUs has the EXTTYPE or EXTNAME 'IMAGE'")
         with _reading("image"):
@@ -174,12 +174,12 @@ class _ExposureFile:
             return planes.float_pixels(self._image_hdu, bbox, self._box)
 
     def variance(self, bbox: Box | None = None) -> Any:
-        hdu = planes.plane_hdu(self._hdus, "VARIANCE")
+        hdu = self._planes.get("VARIANCE")
         with _reading("variance"):
             return None if hdu is None else planes.float_pixels(hdu, bbox, self._box)
 
     def mask(self, bbox: Box | None = None) -> Mask | None:
-        hdu = planes.plane_hdu(self._hdus, "MASK")
+        hdu = self._planes.get("MASK")
         with _reading("mask"):
             return None if hdu is None else planes.mask(hdu, bbox, self._box)
 
@@ -247,15 +247,15 @@ class _ExposureFile:
             try:
                 return self._archive.read(object_id, expected)
             except UnsupportedObjectError as error:
-                self._unread[f"UNREAD_{name}"] = self._archive.class_name(object_id)
+                self._unread[f"UNREAD_{name}"] = error.class_name
                 _LOG.warning("%s: the %s was not read: %s", self._path, name, error)
         return None
 
     def _note_the_rest(self) -> None:
         """Say what the archive has that nothing here uses, such as transmission curves."""
-        for card, object_id in self._header.items():
+        for card in self._header:
             name = card.removeprefix(_ID_CARD)
-            if name != card and name not in _READ and object_id:
+            if name != card and name not in _READ:
                 _LOG.debug("%s: the %s is not read", self._path, name)
 
 
