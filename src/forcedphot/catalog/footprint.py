@@ -21,7 +21,7 @@ class Footprint:
     spans
         int32, shape (n, 3): row y, first and last column x0, x1 (inclusive), in the image's pixel frame.
     peaks
-        One row a peak, the brightest first: ``f_x``, ``f_y`` (pixels), ``i_x``, ``i_y``, ``peakValue``, and
+        One row a peak: ``f_x``, ``f_y`` (pixels), ``i_x``, ``i_y``, ``peakValue``, and
         what else the detection recorded.
     image, mask, variance
         Values of the pixels, shape (area,), span by span; None if the footprint is not heavy.

@@ -255,11 +255,12 @@ class Schema:
 
     def aliases_of(self, name: str) -> list[str]:
         """Return the other names of a field, in alphabetical order of the aliases."""
-        return [
+        found = (
             alias + name.removeprefix(target)
             for alias, target in sorted(self._aliases.items())
             if name.startswith(target)
-        ]
+        )
+        return [other for other in dict.fromkeys(found) if other not in self._fields]
 
     def getNames(self) -> set[str]:
         """Return the names of all fields, without aliases."""

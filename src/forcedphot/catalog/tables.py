@@ -28,15 +28,15 @@ def to_table(schema: Schema, columns: Columns, metadata: dict[str, Any], *, drop
     """
     from astropy.table import Column, Table
 
-    made = []
+    made = {}
     for field in schema:
         if field.name in drop:
             continue
-        made += [
-            Column(columns[field.name], name=name, unit=field.unit or None, description=field.doc, copy=False)
-            for name in (field.name, *schema.aliases_of(field.name))
-        ]
-    return Table(made, copy=False, meta=metadata)
+        for name in (field.name, *schema.aliases_of(field.name)):
+            made[name] = Column(
+                columns[field.name], name=name, unit=field.unit or None, description=field.doc, copy=False
+            )
+    return Table(list(made.values()), copy=False, meta=metadata)
 
 
 def read_positions(

@@ -51,6 +51,11 @@ class Rows:
         return name in self._hdu.columns.names
 
     @property
+    def place(self) -> tuple[Any, slice]:
+        """The table's HDU and which of its rows these are, for readers that take a table as a whole."""
+        return self._hdu, self._range
+
+    @property
     def names(self) -> list[str]:
         """The names of the columns."""
         return list(self._hdu.columns.names)
