@@ -12,6 +12,7 @@ from ...conventions import Box
 from ...errors import FileFormatError
 from ...exposure import AstropyWcs, Mask, Wcs
 from ..fits_file import WARNINGS_LOCK, only_image
+from .shuffled_tiles import read_rows
 
 if TYPE_CHECKING:
     from astropy.units import UnitBase
@@ -20,15 +21,19 @@ _MAX_PIXELS = 2**30
 _MAX_ORIGIN = 2**31
 
 
-def plane_hdu(hdus: Any, name: str) -> Any:
-    """Find the image HDU of a plane; None if there is none.
+def plane_hdus(hdus: Any) -> dict[str, Any]:
+    """Find the image HDUs of the planes IMAGE, MASK and VARIANCE, as far as the file has them.
 
     In a file of nothing but one image, this is the IMAGE.
     """
+    found: dict[str, Any] = {}
     for hdu in hdus:
-        if hdu.is_image and name in (hdu.header.get("EXTTYPE"), hdu.header.get("EXTNAME")):
-            return hdu
-    return only_image(hdus) if name == "IMAGE" else None
+        if hdu.is_image:
+            for card in ("EXTTYPE", "EXTNAME"):
+                found.setdefault(hdu.header.get(card), hdu)
+    if "IMAGE" not in found and (image := only_image(hdus)) is not None:
+        found["IMAGE"] = image
+    return found
 
 
 def image_box(hdu: Any) -> Box:
@@ -70,12 +75,17 @@ def pixels(hdu: Any, box: Box | None, image: Box) -> npt.NDArray[Any]:
     """
     if tuple(hdu.shape) != image.shape:
         raise FileFormatError(f"its shape is {tuple(hdu.shape)}; the image's is {image.shape}")
-    if box is None:
+    whole = box is None or box == image
+    rows, columns = (slice(None),) * 2 if whole else _slices(box or image, image)
+    if hasattr(hdu, "compression_type"):
+        start, stop, _ = rows.indices(image.height)
+        shuffled = read_rows(hdu, start, stop)
+        if shuffled is not None:
+            return np.ascontiguousarray(shuffled[:, columns])
+    if whole:
         values = hdu.data
         del hdu.data
         return _native(values)
-    rows = slice(box.y0 - image.y0, box.y_stop - image.y0)
-    columns = slice(box.x0 - image.x0, box.x_stop - image.x0)
     if hasattr(hdu, "compression_type"):
         return _native(hdu.section[rows, columns].copy())
     # astropy would read the part of each row by itself.
@@ -118,6 +128,11 @@ def header_wcs(header: Any, image: Box) -> Wcs | None:
         warnings.simplefilter("ignore", AstropyWarning)
         wcs = WCS(header, naxis=2)
     return AstropyWcs(wcs, x0=image.x0, y0=image.y0) if wcs.has_celestial else None
+
+
+def _slices(box: Box, image: Box) -> tuple[slice, slice]:
+    """Return where a box is in the array of an image."""
+    return slice(box.y0 - image.y0, box.y_stop - image.y0), slice(box.x0 - image.x0, box.x_stop - image.x0)
 
 
 def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -128,9 +128,9 @@ class _ExposureFile:
         index = self._header.get("AR_HDU")
         self._archive = None if index is None else Archive(hdus, int(index) - 1, PERSISTABLES)
         self._planes = planes.plane_hdus(hdus)
-        self._image_hdu = self._planes.get("IMAGE")
-        if self._image_hdu is None:
+        if "IMAGE" not in self._planes:
             raise FileFormatError("no image plane: none of its HDUs has the EXTTYPE or EXTNAME 'IMAGE'")
+        self._image_hdu = self._planes["IMAGE"]
         with _reading("image"):
             self._box = planes.image_box(self._image_hdu)
 
