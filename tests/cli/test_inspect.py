@@ -71,6 +71,8 @@ def test_bare_image(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     description = describe(exposure)
     for part in ("unit", "variance", "mask", "psf", "wcs", "calibration", "aperture_corrections"):
         assert description[part] is None
+    for part in ("visit_info", "detector", "summary_stats", "coadd_inputs"):
+        assert description[part] is None
     assert description["image"] == {"minimum": None, "median": None, "maximum": None, "not_finite": 20}
     json.dumps(description, allow_nan=False)
     text = run("inspect", "anything").stdout
@@ -114,3 +116,24 @@ def test_real_files(run: Run, golden: Callable[[str], Path], case: str) -> None:
     description = json.loads(run("inspect", golden(case), "--json").stdout)
     assert description["wcs"]["pixel_scale_arcsec"] == pytest.approx(0.2, rel=1e-3)
     assert description["aperture_corrections"]["base_PsfFlux_instFlux"] == pytest.approx(1, abs=0.1)
+
+
+def test_circumstances(run: Run, golden: Callable[[str], Path]) -> None:
+    path = golden("exposures/hsc_calexp.fits")
+    description = json.loads(run("inspect", path, "--json").stdout)
+    assert description["visit_info"]["mid_mjd_tai"] == pytest.approx(56598.2510623669)
+    assert description["visit_info"]["focus_z_mm"] is None
+    assert description["detector"]["amplifiers"][0]["box"]["width"] == 512
+    assert description["summary_stats"]["ra_corners_deg"] == [None] * 4
+    assert description["coadd_inputs"] == {"visits": 0, "ccds": 0}
+    text = " ".join(run("inspect", path).stdout.split())
+    assert "56598.251062 MJD (TAI), 30 s, boresight (320.24991, 0.25002) deg, airmass 1.103" in text
+    assert "1_42, number 4, serial 4, SCIENCE, 4 amplifiers" in text
+    assert "PSF sigma 1.000 pixels" in text
+    assert "0 visits, 0 detector images" in text
+
+
+def test_unknown_circumstances(run: Run, golden: Callable[[str], Path]) -> None:
+    text = " ".join(run("inspect", golden("exposures/pca_psf.fits")).stdout.split())
+    assert "visit nothing known" in text
+    assert "detector none statistics none inputs none" in text

@@ -11,7 +11,9 @@ from astropy.table import Table
 from click.testing import CliRunner, Result
 
 from forcedphot.cli import main
+from forcedphot.conventions import Box
 from forcedphot.errors import OffImageError
+from forcedphot.exposure import Exposure
 from forcedphot.io.catalogs import read_catalog, write_catalog
 from forcedphot.simulation import SimulatedField
 
@@ -83,6 +85,90 @@ def test_box(run: Run, image: Path, catalog: Path, field: SimulatedField, tmp_pa
     np.testing.assert_array_equal(
         read_catalog(tmp_path / "out.ecsv")["objectId"], field.catalog["objectId"][inside]
     )
+
+
+@pytest.fixture
+def boxes(monkeypatch: pytest.MonkeyPatch) -> list[Box | None]:
+    """What is asked of `Exposure.read`, call by call."""
+    asked: list[Box | None] = []
+    read = Exposure.read
+
+    def note(path: Path, *, bbox: Box | None = None) -> Exposure:
+        asked.append(bbox)
+        return read(path, bbox=bbox)
+
+    monkeypatch.setattr(Exposure, "read", note)
+    return asked
+
+
+def same_in_box(run: Run, image: Path, catalog: Path, folder: Path, bbox: str, *options: str) -> None:
+    """Check that what is measured in a box is what is measured of it on the whole image."""
+    run("measure", image, catalog, *options, "-o", folder / "box.ecsv", "--bbox", bbox)
+    box, positions = read_catalog(folder / "box.ecsv"), read_catalog(catalog)
+    inside = np.isin(positions["objectId"], box["objectId"])
+    assert 0 < inside.sum() < len(positions)
+    # The same positions, because sums may be rounded in another way in a batch of others.
+    write_catalog(positions[inside], folder / "inside.ecsv")
+    run("measure", image, folder / "inside.ecsv", *options, "-o", folder / "whole.ecsv")
+    whole = read_catalog(folder / "whole.ecsv")
+    assert whole.colnames == box.colnames
+    for name in box.colnames:
+        np.testing.assert_array_equal(np.asarray(box[name]), np.asarray(whole[name]), err_msg=name)
+
+
+@pytest.mark.parametrize("bbox", ["1010,-40,90,80", "1050,0,100,99", "1180,120,300,300"])
+def test_little_more_than_the_box_is_read(
+    run: Run, image: Path, catalog: Path, tmp_path: Path, boxes: list[Box | None], bbox: str
+) -> None:
+    same_in_box(run, image, catalog, tmp_path, bbox)
+    x0, y0, width, height = (int(part) for part in bbox.split(","))
+    grown = Box(x0 - 100, y0 - 100, width + 200, height + 200)
+    assert boxes == [grown.intersection(Box(1000, -50, 320, 300)), None]
+
+
+@pytest.mark.parametrize(
+    "case", ["driver/piff_pixel/exposure.fits", "exposures/piff_compressed.fits", "dp2/cell_coadd/deep_coadd.fits"]
+)
+def test_box_of_a_file(
+    run: Run, golden: Callable[[str], Path], tmp_path: Path, boxes: list[Box | None], case: str
+) -> None:
+    path = golden(case)
+    image = Exposure.read_component(path, "bbox")
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(image.x0, image.x_stop, 60), rng.uniform(image.y0, image.y_stop, 60)
+    ra, dec = np.degrees(Exposure.read_component(path, "wcs").pixel_to_sky(x, y))
+    write_catalog(Table({"objectId": np.arange(60), "ra": ra, "dec": dec}), tmp_path / "positions.ecsv")
+    bbox = f"{image.x0 + 20},{image.y0 + 110},80,90"
+    same_in_box(run, path, tmp_path / "positions.ecsv", tmp_path, bbox)
+    assert boxes == [Box(image.x0, image.y0 + 10, 200, 290), None]
+
+
+@pytest.mark.parametrize(
+    ("options", "margin"),
+    [
+        (("--radii", "3,120"), 130),
+        (("--psf-footprint-scaling", "6"), 120),
+        (("-c", "doScaleVariance=true"), None),
+        (("-c", "measurement.plugins.base_CircularApertureFlux.radii=[5.0]"), 100),
+    ],
+)
+def test_more_is_read_where_more_is_needed(
+    run: Run,
+    image: Path,
+    catalog: Path,
+    tmp_path: Path,
+    boxes: list[Box | None],
+    options: tuple[str, ...],
+    margin: int | None,
+) -> None:
+    run("measure", image, catalog, "-o", tmp_path / "out.ecsv", "--bbox", "1010,-40,90,80", *options)
+    far = None if margin is None else Box(1000, -50, 100 + margin, 90 + margin)
+    assert boxes == [far]
+
+
+def test_a_box_beside_the_image(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:
+    result = run("measure", image, catalog, "-o", tmp_path / "out.ecsv", "--bbox", "9000,9000,10,10")
+    assert "0 of 20 positions are in the box" in result.stdout
 
 
 def test_verbose_says_what_is_done(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:

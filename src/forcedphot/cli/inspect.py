@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -27,7 +28,7 @@ _FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(image: Path, *, as_json: bool) -> None:
-    """Tell what is in IMAGE: planes, mask, PSF, WCS, aperture corrections, calibration.
+    """Tell what is in IMAGE: planes, mask, PSF, WCS, calibration, aperture corrections, visit, detector, inputs.
 
     PSF, aperture corrections and pixel scale are those at the image's centre.
     """
@@ -64,8 +65,34 @@ def describe(exposure: Exposure) -> Description:
         "aperture_corrections": None
         if corrections is None
         else {name: _number(field.evaluate(*centre)[0]) for name, field in sorted(corrections.items())},
+        **_describe_circumstances(exposure),
         "metadata": len(exposure.metadata),
     }
+
+
+def _describe_circumstances(exposure: Exposure) -> Description:
+    """Describe visit, detector, statistics and inputs."""
+    info, detector, stats, inputs = (
+        exposure.visit_info,
+        exposure.detector,
+        exposure.summary_stats,
+        exposure.coadd_inputs,
+    )
+    return {
+        "visit_info": None if info is None else _plain(dataclasses.asdict(info)),
+        "detector": None if detector is None else _plain(dataclasses.asdict(detector)),
+        "summary_stats": None if stats is None else _plain(dataclasses.asdict(stats)),
+        "coadd_inputs": None if inputs is None else {"visits": len(inputs.visits), "ccds": len(inputs.ccds)},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Turn numbers that are not finite into None, here and within."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return _number(value, 15) if isinstance(value, float) else value
 
 
 def mask_fractions(mask: Mask) -> dict[str, float]:
@@ -159,6 +186,10 @@ def _print(description: Description) -> None:
         "WCS": _wcs_line(description["wcs"]),
         "corners": _corner_lines(description["wcs"]),
         "calibration": _calibration_line(description["calibration"]),
+        "visit": _visit_line(description["visit_info"]),
+        "detector": _detector_line(description["detector"]),
+        "statistics": _statistics_line(description["summary_stats"]),
+        "inputs": _inputs_line(description["coadd_inputs"]),
         "metadata": f"{description['metadata']} cards",
     }
     console.print(_two_columns(description["file"], overview))
@@ -227,3 +258,46 @@ def _calibration_line(calibration: Description | None) -> str:
         return "none"
     line = f"1 unit = {calibration['njy_per_unit']:.6g} nJy, zero point {calibration['zero_point_mag']:.4f} mag"
     return line + (", varies over the image" if calibration["varies"] else "")
+
+
+def _visit_line(info: Description | None) -> str:
+    if info is None:
+        return "none"
+    parts = {
+        "{:.6f} MJD (TAI)": info["mid_mjd_tai"],
+        "{:g} s": info["exposure_time_s"],
+        "boresight ({:.5f}, {:.5f}) deg": (info["boresight_ra_deg"], info["boresight_dec_deg"]),
+        "airmass {:.3f}": info["boresight_airmass"],
+    }
+    return _join_known(parts) or "nothing known"
+
+
+def _detector_line(detector: Description | None) -> str:
+    if detector is None:
+        return "none"
+    line = f"{detector['name']}, number {detector['number']}, serial {detector['serial']}, {detector['purpose']}"
+    return f"{line}, {len(detector['amplifiers'])} amplifiers"
+
+
+def _statistics_line(stats: Description | None) -> str:
+    if stats is None:
+        return "none"
+    parts = {
+        "PSF sigma {:.3f} pixels": stats["psf_sigma_pixels"],
+        "zero point {:.3f} mag": stats["zero_point_mag"],
+        "sky {:.2f} adu": stats["sky_background_adu"],
+        "noise {:.2f} adu": stats["sky_noise_adu"],
+        "limit {:.2f} mag": stats["magnitude_limit"],
+        "effective time {:.1f} s": stats["effective_time_s"],
+    }
+    return _join_known(parts) or "nothing known"
+
+
+def _inputs_line(inputs: Description | None) -> str:
+    return "none" if inputs is None else f"{inputs['visits']} visits, {inputs['ccds']} detector images"
+
+
+def _join_known(parts: dict[str, Any]) -> str:
+    """Format the values that are known, and join them."""
+    values = ((text, value if isinstance(value, tuple) else (value,)) for text, value in parts.items())
+    return ", ".join(text.format(*value) for text, value in values if None not in value)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from .command import Command, say
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from ..driver import ForcedMeasurementDriverConfig
+    from ..driver import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
     from ..exposure import Exposure
+
+_MARGIN = 100
+"""Pixels around the box that are read too: more than the default apertures, PSF images and footprints reach."""
+_MAX_PSF_SIGMA = 20.0
 
 type Columns = dict[str, str]
 
@@ -81,7 +87,12 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
 @click.option("--ra", "ra_column", metavar="COLUMN", help="Column of right ascensions (deg, or its own unit).")
 @click.option("--dec", "dec_column", metavar="COLUMN", help="Column of declinations.")
 @click.option("--hdu", metavar="NAME|NUMBER", help="HDU of a FITS catalog; its first table if not given.")
-@click.option("--bbox", type=_Bbox(), metavar="X0,Y0,WIDTH,HEIGHT", help="Measure only the positions in this box.")
+@click.option(
+    "--bbox",
+    type=_Bbox(),
+    metavar="X0,Y0,WIDTH,HEIGHT",
+    help="Measure only the positions in this box; little more of the image is read.",
+)
 @click.option(
     "--psf-footprint-scaling",
     type=click.FloatRange(min=0, min_open=True),
@@ -105,7 +116,6 @@ def command(ctx: click.Context, /, image: Path, catalog: Path, output: Path, **o
     what could not be measured is NaN, with flags.
     """
     from ..driver import ForcedMeasurementDriverTask
-    from ..exposure import Exposure
     from ..io.catalogs import check_catalog_output, read_catalog, write_catalog
     from .plots import plot_overview
 
@@ -120,7 +130,7 @@ def command(ctx: click.Context, /, image: Path, catalog: Path, output: Path, **o
     hdu = options["hdu"]
     positions = read_catalog(catalog, hdu=int(hdu) if hdu is not None and hdu.isdecimal() else hdu)
     columns = _find_columns(positions, options)
-    exposure = Exposure.read(image)
+    exposure = _read(image, driver, options)
     if options["bbox"] is not None:
         positions = _inside(positions, columns, exposure, options["bbox"])
     result = driver.runFromAstropy(
@@ -181,6 +191,38 @@ def _find_columns(table: Table, options: dict[str, Any]) -> Columns:
             reason = str(error).partition("; name it")[0]
             raise InputTableError(f"{reason}; name it with --{role}.") from error
     return columns
+
+
+def _read(image: Path, driver: ForcedMeasurementDriverTask, options: dict[str, Any]) -> Exposure:
+    """Read the image, or as much of it around the box as the measurement can need."""
+    from ..conventions import Box
+    from ..exposure import Exposure
+
+    margin = _reach(driver, options["psf_footprint_scaling"])
+    if options["bbox"] is None or margin is None:
+        return Exposure.read(image)
+    x0, y0, width, height = options["bbox"]
+    grown = Box(x0 - margin, y0 - margin, width + 2 * margin, height + 2 * margin)
+    whole = Exposure.read_component(image, "bbox")
+    cut = grown.intersection(whole)
+    if cut == whole or 0 in cut.shape:
+        return Exposure.read(image)
+    exposure = Exposure.read(image, bbox=cut)
+    if exposure.psf is not None:
+        stamps = exposure.psf.images(np.array([x0 + width / 2]), np.array([y0 + height / 2]))
+        if max(stamps.widths[0], stamps.heights[0]) > margin:
+            return Exposure.read(image)
+    return exposure
+
+
+def _reach(driver: ForcedMeasurementDriverTask, footprint_scaling: float) -> int | None:
+    """Return how many pixels from a position the measurement may look; None where that cannot be known."""
+    plugins = driver.measurement.plugins
+    foreign = any(not type(plugin).__module__.startswith("forcedphot.") for plugin in plugins)
+    if driver.config.doScaleVariance or foreign:
+        return None  # statistics of the whole image, or plugins of others
+    radii = [float(radius) for plugin in plugins for radius in getattr(plugin.config, "radii", ())]
+    return math.ceil(max([_MARGIN, footprint_scaling * _MAX_PSF_SIGMA, *(radius + 10.0 for radius in radii)]))
 
 
 def _inside(table: Table, columns: Columns, exposure: Exposure, bbox: tuple[int, int, int, int]) -> Table:
