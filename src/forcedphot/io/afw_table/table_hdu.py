@@ -26,9 +26,9 @@ _FITS_CARDS = {
     "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP", "CHECKSUM",
     "DATASUM", "LONGSTRN", "COMMENT", "HISTORY", "", "FLAGCOL", "ALIAS", VERSION_CARD, TYPE_CARD, ARCHIVE_CARD,
 }  # fmt: skip
-_COLUMN_CARDS = (
+_COLUMN_CARDS = {
     "TTYPE", "TFORM", "TDOC", "TUNIT", "TCCLS", "TFLAG", "TFDOC", "TZERO", "TSCAL", "TNULL", "TDISP", "TDIM",
-)  # fmt: skip
+}  # fmt: skip
 
 
 _EMPTY_COMMENT = "label for field"
@@ -85,6 +85,12 @@ class StoredTable:
 def is_afw_table(header: Any) -> bool:
     """Tell whether a header is of a table that afw wrote."""
     return "TFIELDS" in header and (VERSION_CARD in header or TYPE_CARD in header)
+
+
+def is_table_card(name: str) -> bool:
+    """Tell whether a card describes the table itself, and is no metadata."""
+    prefix = name.rstrip("0123456789")
+    return name in _FITS_CARDS or (prefix != name and prefix in _COLUMN_CARDS)
 
 
 def table_version(header: Any) -> int:
@@ -209,7 +215,7 @@ def _metadata(header: Any) -> dict[str, Any]:
     several: set[str] = set()
     for card in header.cards:
         name = card.keyword
-        if name in _FITS_CARDS or (name.startswith(_COLUMN_CARDS) and name[-1].isdecimal()):
+        if is_table_card(name):
             continue
         value = card.value if isinstance(card.value, bool | int | float | str) else None
         if name not in metadata:
