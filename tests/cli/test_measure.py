@@ -10,10 +10,13 @@ from astropy.io import fits
 from astropy.table import Table
 from click.testing import CliRunner, Result
 
+from forcedphot.catalog.schema import Field, Schema
+from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.cli import main
 from forcedphot.conventions import Box
 from forcedphot.errors import OffImageError
 from forcedphot.exposure import Exposure
+from forcedphot.io.afw_table.writer import write_afw_table
 from forcedphot.io.catalogs import read_catalog, write_catalog
 from forcedphot.simulation import SimulatedField
 
@@ -45,6 +48,21 @@ def test_hdu_of_the_catalog(run: Run, image: Path, field: SimulatedField, tmp_pa
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "catalog.fits")
     run("measure", image, tmp_path / "catalog.fits", "-o", tmp_path / "out.ecsv", "--hdu", hdu)
     assert len(read_catalog(tmp_path / "out.ecsv")) == 3
+
+
+def test_a_catalog_of_the_pipelines(run: Run, image: Path, field: SimulatedField, tmp_path: Path) -> None:
+    columns = {name: np.asarray(field.catalog[name]) for name in ("coord_ra", "coord_dec")}
+    columns = {name: np.radians(values) for name, values in columns.items()}
+    schema = Schema(
+        [Field("id", "int64"), *(Field(name, "float64", "", "rad", is_angle=True) for name in columns)]
+    )
+    schema.add_field("deblend_skipped", "Flag", "")
+    columns |= {"id": np.arange(20, dtype=np.int64), "deblend_skipped": np.zeros(20, dtype=bool)}
+    write_afw_table(SourceCatalog(schema, columns), tmp_path / "src.fits")
+    run("measure", image, tmp_path / "src.fits", "-o", tmp_path / "out.ecsv")
+    table = read_catalog(tmp_path / "out.ecsv")
+    pulls = (table["base_PsfFlux_flux"] - field.catalog["flux"]) / table["base_PsfFlux_fluxErr"]
+    assert np.abs(pulls).max() < 5
 
 
 def test_options(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:

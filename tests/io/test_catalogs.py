@@ -1,9 +1,11 @@
 """Catalogs keep values, types, units and descriptions, and are written whole or not at all."""
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from forcedphot.catalog.schema import Field, Schema
+from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.errors import InputTableError, OutputError
+from forcedphot.io.afw_table.writer import write_afw_table
 from forcedphot.io.atomic import atomic_output, check_output
 from forcedphot.io.catalogs import FORMATS, read_catalog, write_catalog
 
@@ -253,3 +258,19 @@ def test_errors_of_the_system_are_named(tmp_path: Path) -> None:
 def test_bad_places(table: Table, tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(OutputError, match=message):
         check_output(tmp_path / name, overwrite=True)
+
+
+def test_catalogs_of_the_pipelines_are_known_by_their_content(golden: Callable[[str], Path]) -> None:
+    path = golden("tables/forced_heavy.fits")
+    table = read_catalog(path)
+    twin = Table.read(golden("tables/forced_heavy.ecsv"))
+    assert table.colnames == twin.colnames
+    assert table["base_PsfFlux_flag"].dtype == bool
+    assert (table["coord_ra"].unit, table["slot_PsfFlux_instFlux"].unit) == (u.rad, u.ct)
+    assert read_catalog(path, hdu="SpanSet").colnames == ["y", "x0", "x1"]
+
+
+def test_columns_of_the_pipelines_that_are_no_table_columns_are_left_out(tmp_path: Path) -> None:
+    schema = Schema([Field("id", "int64"), Field("ragged", "float32", size=0)])
+    write_afw_table(SourceCatalog(schema, schema.allocate(2)), tmp_path / "catalog.fits")
+    assert read_catalog(tmp_path / "catalog.fits").colnames == ["id"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..catalog.source_catalog import SourceCatalog
 from ..errors import InputTableError, OutputError
 from .atomic import atomic_output, check_output
 
@@ -36,6 +37,9 @@ FORMATS = {
 
 def read_catalog(path: str | Path, *, hdu: int | str | None = None) -> Table:
     """Read a table; its ending tells the format.
+
+    A FITS file with a catalog of the Science Pipelines is known by its content: its flags become columns, and
+    every field is there under its aliases too, such as ``slot_Centroid_x``.
 
     Units and descriptions are kept where the format has them; CSV has none. Missing numbers with a
     fractional part are NaN, other missing values are masked.
@@ -101,7 +105,7 @@ def write_catalog(table: Table, path: str | Path, *, overwrite: bool = False) ->
     with atomic_output(path, overwrite=overwrite) as temporary, _warnings_logged(path):
         try:
             _write(table, temporary, name)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, AssertionError) as error:
             raise OutputError(f"{path} cannot be written: {error}.") from error
 
 
@@ -147,9 +151,27 @@ def _read(path: Path, name: str, hdu: int | str | None) -> Table:
         from .parquet import read_parquet
 
         return read_parquet(path)
+    if name == "fits":
+        from .afw_table.reader import find_afw_table
+
+        found = find_afw_table(path, hdu)
+        if found is not None:
+            return _read_afw(path, found)
     # NaN shall stay NaN, and an empty string empty.
     options: dict[str, Any] = {"mask_invalid": False, "hdu": hdu} if name == "fits" else {}
     return Table.read(path, format=name, **options)
+
+
+def _read_afw(path: Path, hdu: int) -> Table:
+    """Read a catalog of the pipelines; its flags become columns, and aliases too."""
+    from .afw_table.reader import read_afw_table
+
+    catalog = read_afw_table(path, hdu=hdu, footprints=False)
+    ragged = [field.name for field in catalog.schema if field.is_variable]
+    if ragged:
+        _LOG.info("%s: left out %s, whose rows differ in length", path, ", ".join(ragged))
+    kept = catalog.schema.subset(name for name in catalog.schema.getOrderedNames() if name not in ragged)
+    return SourceCatalog(kept, catalog.columns, catalog.metadata).asAstropy()
 
 
 def _write(table: Table, path: Path, name: str) -> None:
