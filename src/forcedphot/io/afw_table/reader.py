@@ -87,10 +87,10 @@ def _catalog(hdus: Any, position: int, table: StoredTable, *, footprints: bool) 
     dropped = {_FOOTPRINT_FIELD} if table.kind == "SOURCE" else set()
     old = {card: metadata.pop(card) for card in OLD_COLUMN_CARDS if card in metadata}
     if old:
-        names = {card: str(hdus[position].header[f"TTYPE{int(number)}"]) for card, number in old.items()}
-        dropped |= set(names.values())
-        if footprints:
-            with _naming_hdu(position):
+        with _naming_hdu(position):
+            names = {card: str(hdus[position].header[f"TTYPE{int(number)}"]) for card, number in old.items()}
+            dropped |= set(names.values())
+            if footprints:
                 found = read_from_columns({card: columns[name] for card, name in names.items()})
     elif footprints and table.kind == "SOURCE" and _FOOTPRINT_FIELD in schema:
         with _naming_hdu(index):
