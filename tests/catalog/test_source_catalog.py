@@ -182,7 +182,7 @@ def test_from_foreign_tables() -> None:
     table["big"] = np.array([1, 2], dtype=">i4")
     catalog = SourceCatalog.from_table(table)
     assert [field.type for field in catalog.schema] == ["D", "String", "ArrayD", "L", "I"]
-    assert catalog.schema["flux"].unit == "nJy"
+    assert (catalog.schema["flux"].unit, catalog.kind) == ("nJy", "BASE")
     assert catalog.schema["n"].doc == "how many"
     assert catalog["n"].tolist() == [1, 0]
     assert catalog["name"].tolist() == ["a", "bc"]

@@ -37,7 +37,8 @@ class SourceCatalog:
     footprints
         One a row, or None where there is none; None for a catalog without.
     kind
-        What the pipelines call this sort of catalog: SOURCE, SIMPLE, EXPOSURE or BASE.
+        What the pipelines call this sort of catalog: SOURCE, SIMPLE, EXPOSURE or BASE. To read a SOURCE catalog
+        they need its first fields to be id, coord_ra, coord_dec (angles) and parent.
     archive
         Objects beside the rows of an EXPOSURE catalog (PSFs, WCSs, ...), as they are stored in a file.
 
@@ -79,7 +80,7 @@ class SourceCatalog:
         """Make a catalog of an astropy table, with its units and descriptions; the arrays are shared.
 
         Masked values become NaN, 0, False or empty. Tables that `asAstropy` made give what they were made from,
-        but for footprints.
+        but for footprints; all others become catalogs of the kind BASE.
         """
         from astropy.table import Table
 
@@ -87,7 +88,7 @@ class SourceCatalog:
         meta = dict(table.meta)
         stored = meta.pop(_SCHEMA_META, None)
         if not (isinstance(stored, Mapping) and {"fields", "aliases", "kind"} <= set(stored)):
-            stored = {"fields": {}, "aliases": {}, "kind": "SOURCE"}
+            stored = {"fields": {}, "aliases": {}, "kind": "BASE"}
         fields = [_field_of(table[name], name, stored["fields"].get(name, {})) for name in table.colnames]
         columns = {field.name: _values_of(table[field.name]) for field in fields}
         return cls(Schema(fields, stored["aliases"]), columns, meta, kind=str(stored["kind"]))
