@@ -81,6 +81,63 @@ def shift_image(image: FloatArray, shift_x: float, shift_y: float) -> FloatArray
     return result
 
 
+def warp_image(
+    image: FloatArray,
+    to_source: FloatArray,
+    offset_x: float,
+    offset_y: float,
+    half_height: int,
+    half_width: int,
+    n_taps: int,
+    n_fractions: int,
+) -> FloatArray:
+    """Warp one image about its middle pixel, and normalise it to sum 1.
+
+    The pixel d from the middle of the result is the image interpolated at ``to_source @ d + offset``:
+    ``sum_ij w_i w_j image[y + i, x + j]`` with the pixel (x, y) at or below that place, i and j from
+    1 - n_taps / 2 to n_taps / 2, and the weights for the fraction f from there: for two taps
+    1 - |i - f|, else those of a Lanczos kernel of order n_taps / 2, with sum 1. f is rounded to the
+    middle of one of equal parts of a pixel. 0 where x or y is less than -2 or more than the image's
+    width or height.
+
+    Parameters
+    ----------
+    image
+        Shape (height, width), odd.
+    to_source
+        Shape (2, 2).
+    offset_x, offset_y
+        Pixels.
+    half_height, half_width
+        The result reaches that far from its middle.
+    n_taps
+        Even.
+    n_fractions
+        Number of parts.
+    """
+    height, width = image.shape
+    order = n_taps // 2
+    margin = order + 2
+    padded = np.pad(image, margin)
+    offsets = np.arange(1 - order, order + 1)
+    result = np.zeros((2 * half_height + 1, 2 * half_width + 1))
+    for dy in range(-half_height, half_height + 1):
+        for dx in range(-half_width, half_width + 1):
+            moved_x, moved_y = to_source @ np.array([dx, dy], dtype=np.float64)
+            places = moved_x + offset_x + width // 2, moved_y + offset_y + height // 2
+            pixels = [math.floor(place) for place in places]
+            if not (-2 <= pixels[0] <= width and -2 <= pixels[1] <= height):
+                continue
+            weights = []
+            for place, pixel in zip(places, pixels, strict=True):
+                u = offsets - (math.floor((place - pixel) * n_fractions) + 0.5) / n_fractions
+                values = 1.0 - np.abs(u) if order == 1 else np.sinc(u) * np.sinc(u / order)
+                weights.append(values / values.sum())
+            columns, rows = (pixel + margin + offsets for pixel in pixels)
+            result[half_height + dy, half_width + dx] = weights[1] @ padded[np.ix_(rows, columns)] @ weights[0]
+    return result / result.sum()
+
+
 def fit_psf_flux(
     image: FloatValues,
     variance: FloatValues,
