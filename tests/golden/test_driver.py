@@ -17,6 +17,7 @@ CASES = [
     "driver/visit_gaussian",
     "driver/visit_options",
     "driver/coadd_offset",
+    "driver/coadd_psf",
     "driver/kernel_psf",
     "driver/piff_pixel",
     "driver/piff_sky",

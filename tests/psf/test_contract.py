@@ -9,9 +9,11 @@ import pytest
 from forcedphot.conventions import Box, CellGrid, FloatArray, nearest_pixel
 from forcedphot.psf import CellPsf, DoubleGaussianPsf, GaussianPsf, KernelImagePsf, PiffPsf, Psf, PsfexPsf
 
+from .test_coadd import make_psf as coadd
 from .test_linear_combination import make_psf as linear_combination
 from .test_piff import galsim, make_psf
 from .test_psfex import make_psf as psfex
+from .test_warped import make_psf as warped
 
 
 def lopsided() -> KernelImagePsf:
@@ -35,6 +37,7 @@ def piff_along_sky() -> PiffPsf:
 
 CASES: dict[str, Callable[[], Psf]] = {
     "GaussianPsf": lambda: GaussianPsf(1.7, 21, 25),
+    "CoaddPsf": coadd,
     "DoubleGaussianPsf": lambda: DoubleGaussianPsf(1.5, 3.0, 0.1, 31),
     "KernelImagePsf": lopsided,
     "CellPsf": cells,
@@ -42,6 +45,7 @@ CASES: dict[str, Callable[[], Psf]] = {
     "PiffPsf": piff_along_pixels,
     "PiffPsf along the sky": piff_along_sky,
     "PsfexPsf": psfex,
+    "WarpedPsf": warped,
 }
 
 X = np.array([10.0, 10.5, -0.5, 3.25, 44.0, 120.7, -49.1, 31.4])

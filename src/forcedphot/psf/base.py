@@ -83,6 +83,17 @@ class Stamps(NamedTuple):
             kernels.widths,
         )
 
+    def take(self, which: BoolArray) -> "Stamps":
+        """Return some of the stamps."""
+        return Stamps(
+            self.images[which],
+            self.x0[which],
+            self.y0[which],
+            self.valid[which],
+            self.heights[which],
+            self.widths[which],
+        )
+
     def stamp(self, i: int) -> FloatArray:
         """Return one stamp, shape (heights[i], widths[i]); a view."""
         _, height, width = self.images.shape
@@ -101,6 +112,11 @@ class Psf(ABC):
     draws_kernels_first: ClassVar[bool] = False
     """True if both `images` and `moments` are made of kernel images that take long to draw: who
     needs both calls `kernel_images` once."""
+
+    @property
+    def n_models(self) -> int:
+        """Of how many models, each drawn, a stamp is made."""
+        return 1
 
     @abstractmethod
     def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:

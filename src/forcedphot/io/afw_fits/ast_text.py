@@ -39,13 +39,15 @@ class _Object:
         return int(value)
 
 
-def checked_ast_text(lines: Iterable[str]) -> list[str]:
+def checked_ast_text(lines: Iterable[str], *, is_mapping: bool = False) -> list[str]:
     """Check that a text is a FrameSet as AST's Channel writes it, with all its parts.
 
     Parameters
     ----------
     lines
         The text.
+    is_mapping
+        Expect any other mapping instead of a FrameSet.
 
     Returns
     -------
@@ -58,7 +60,9 @@ def checked_ast_text(lines: Iterable[str]) -> list[str]:
     """
     text: list[str] = []
     root = _parse(lines, text)
-    if root.class_name != "FrameSet":
+    if is_mapping and not root.class_name.endswith("Map"):
+        raise FileFormatError(f"a transform should be an AST Mapping; it is a {root.class_name}")
+    if not is_mapping and root.class_name != "FrameSet":
         raise FileFormatError(f"the WCS should be an AST FrameSet; it is a {root.class_name}")
     return text
 
