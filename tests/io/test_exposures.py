@@ -125,6 +125,16 @@ def check_coadd_inputs(exposure: Exposure, expected: Expected) -> None:
     assert inputs.ccds["id"].tolist() == truth["ccd_ids"]
 
 
+def check_valid_polygon(exposure: Exposure, expected: Expected) -> None:
+    if "valid_polygon" not in expected:
+        assert exposure.valid_polygon is None
+        return
+    # The truth repeats its first vertex.
+    vertices = np.transpose([exposure.valid_polygon.x, exposure.valid_polygon.y])
+    np.testing.assert_allclose(vertices, expected["valid_polygon"][: len(vertices)], rtol=1e-12)
+    assert len(vertices) >= len(expected["valid_polygon"]) - 1
+
+
 CHECKS = [
     check_planes,
     check_mask,
@@ -135,6 +145,7 @@ CHECKS = [
     check_visit_info,
     check_detector,
     check_coadd_inputs,
+    check_valid_polygon,
 ]
 
 

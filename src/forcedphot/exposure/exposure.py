@@ -18,6 +18,7 @@ from .detector import Detector
 from .fields import Field
 from .mask import Mask
 from .photo_calib import PhotoCalib
+from .polygon import Polygon
 from .summary_stats import SummaryStats
 from .visit_info import VisitInfo
 from .wcs import AstropyWcs, Wcs
@@ -77,6 +78,8 @@ class Exposure:
         Visit, detector, band, tract, patch, where known.
     visit_info, detector, summary_stats, coadd_inputs
         What describes the image, where the file has it.
+    valid_polygon
+        The part of the image that has data; None where the file does not say.
     metadata
         Header cards and the like; carried along, never interpreted.
 
@@ -101,6 +104,7 @@ class Exposure:
     detector: Detector | None = None
     summary_stats: SummaryStats | None = None
     coadd_inputs: CoaddInputs | None = None
+    valid_polygon: Polygon | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -163,8 +167,8 @@ class Exposure:
             A local file.
         name
             ``bbox``, ``wcs``, ``psf``, ``photo_calib``, ``aperture_corrections``, ``visit_info``,
-            ``detector``, ``filter``, ``identity``, ``summary_stats``, ``coadd_inputs``, ``unit``,
-            ``metadata``, or one of the planes ``image``, ``variance``, ``mask``.
+            ``detector``, ``filter``, ``identity``, ``summary_stats``, ``coadd_inputs``,
+            ``valid_polygon``, ``unit``, ``metadata``, or one of the planes ``image``, ``variance``, ``mask``.
 
         Returns
         -------

@@ -196,6 +196,7 @@ COMPONENTS: dict[str, Callable[[Any], Any]] = {
     "identity": _identity,
     "summary_stats": _converted("summary_stats", lsst_images_info.summary_stats_from_lsst_images),
     "coadd_inputs": lambda _: None,
+    "valid_polygon": lambda _: None,
     "unit": lambda archive: archive.get_component("unit"),
     "metadata": lambda archive: dict(archive.metadata),
     "image": _converted("image", lambda plane: lsst_images.float_pixels(plane.array)),

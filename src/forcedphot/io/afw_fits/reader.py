@@ -26,6 +26,7 @@ from ...exposure import (
     Wcs,
 )
 from ...exposure.fields import Field
+from ...exposure.polygon import Polygon
 from ...psf.base import Psf
 from ..fits_file import BoxError, check_inside, open_fits
 from . import info_persistables, planes, visit_cards  # noqa: F401 -- the first registers its classes
@@ -39,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 
 _READ = {
     "SKYWCS", "WCS", "PSF", "AP_CORR_MAP", "PHOTOCALIB", "FILTER", "DETECTOR", "VISITINFO", "SUMMARY_STATS",
-    "COADD_INPUTS",
+    "COADD_INPUTS", "VALID_POLYGON",
 }  # fmt: skip
 _ID_CARD = "ARCHIVE_ID_"
 
@@ -163,6 +164,7 @@ class _ExposureFile:
             detector=detector,
             summary_stats=self.summary_stats(),
             coadd_inputs=self.coadd_inputs(),
+            valid_polygon=self.valid_polygon(),
             metadata=self.metadata() | self._unread,
         )
 
@@ -227,6 +229,9 @@ class _ExposureFile:
     def coadd_inputs(self) -> CoaddInputs | None:
         return self._component("COADD_INPUTS", CoaddInputs)
 
+    def valid_polygon(self) -> Polygon | None:
+        return self._component("VALID_POLYGON", Polygon)
+
     def identity(self) -> Identity:
         return self._identity(self.filter(), self.detector())
 
@@ -273,6 +278,7 @@ COMPONENTS: dict[str, Callable[[_ExposureFile], Any]] = {
         _ExposureFile.identity,
         _ExposureFile.summary_stats,
         _ExposureFile.coadd_inputs,
+        _ExposureFile.valid_polygon,
         _ExposureFile.unit,
         _ExposureFile.metadata,
         _ExposureFile.image,
