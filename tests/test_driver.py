@@ -132,15 +132,17 @@ class TestResult:
         for name in one.colnames:
             np.testing.assert_array_equal(np.asarray(one[name]), np.asarray(three[name]), err_msg=name)
 
+    @pytest.mark.parametrize("n_threads", [1, 2])
     def test_reports_progress_of_long_runs(
-        self, field: SimulatedField, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], n_threads: int
     ) -> None:
+        crowded = simulate_exposure(shape=(300, 300), n_sources=600, seed=5, margin=1.0)
         monkeypatch.setattr("forcedphot.driver._PROGRESS_FROM", 5)
         monkeypatch.setenv("FORCE_COLOR", "1")
         config = ForcedMeasurementDriverConfig()
-        config.doProgress = True
+        config.doProgress, config.numThreads = True, n_threads
 
-        run(positions(field), field.exposure, config)
+        run(positions(crowded), crowded.exposure, config)
 
         captured = capsys.readouterr()
         assert "Measuring sources" in captured.err
@@ -463,6 +465,12 @@ class TestBadExposures:
         with pytest.raises(ExposureError, match="over the limit of 10"):
             run(positions(field), exposure, config)
 
+    def test_no_variance_to_scale(self, field: SimulatedField) -> None:
+        config = ForcedMeasurementDriverConfig()
+        config.doScaleVariance = True
+        with pytest.raises(ExposureError, match="no variance plane"):
+            run(positions(field), dataclasses.replace(field.exposure, variance=None), config)
+
     def test_no_pixel_to_scale_the_variance_with(self, field: SimulatedField) -> None:
         exposure = dataclasses.replace(field.exposure, image=np.full_like(field.exposure.image, np.nan))
         config = ForcedMeasurementDriverConfig()
@@ -585,6 +593,12 @@ class TestConfiguration:
         config = ForcedMeasurementDriverConfig()
         setattr(config, name, value)
         with pytest.raises(ConfigurationError, match=message):
+            ForcedMeasurementDriverTask(config=config)
+
+    def test_required_values_are_required(self) -> None:
+        config = ForcedMeasurementDriverConfig()
+        config.psfCache = None
+        with pytest.raises(ConfigurationError, match=r"not valid: .*psfCache"):
             ForcedMeasurementDriverTask(config=config)
 
     def test_noise_replacement_is_refused(self) -> None:

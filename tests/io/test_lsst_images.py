@@ -318,3 +318,29 @@ def test_piff_settings_are_not_run(golden: Any, tmp_path: Path) -> None:
 )
 def test_piff_settings_that_may_pass(text: str, is_harmless: bool) -> None:
     assert is_harmless == bool(_HARMLESS.fullmatch(text) or _INTERPOLANT.fullmatch(text))
+
+
+@pytest.mark.parametrize("name", ["piff_pixel/visit_image", "visit_gaussian/visit_image", "cell_coadd/deep_coadd"])
+def test_components_are_those_of_the_whole(golden: Any, name: str) -> None:
+    folder, file = name.split("/")
+    path = golden(f"dp2/{folder}") / f"{file}.fits"
+    whole = Exposure.read(path)
+    x, y = np.array([whole.x0 + 50.3]), np.array([whole.y0 + 60.8])
+
+    def part(component: str) -> Any:
+        return Exposure.read_component(path, component)
+
+    for component in ("bbox", "identity", "unit", "photo_calib", "visit_info", "detector", "summary_stats"):
+        # Numbers that are not known are NaN, which equals nothing: compare what is printed.
+        assert repr(part(component)) == repr(getattr(whole, component)), component
+    assert part("filter").band == whole.identity.band
+    assert part("metadata") == whole.metadata
+    np.testing.assert_array_equal(part("wcs").pixel_to_sky(x, y), whole.wcs.pixel_to_sky(x, y))
+    np.testing.assert_array_equal(part("psf").images(x, y).images, whole.psf.images(x, y).images)
+    for field, values in part("aperture_corrections").items():
+        np.testing.assert_array_equal(values.evaluate(x, y), whole.aperture_corrections[field].evaluate(x, y))
+    for plane in ("image", "variance"):
+        np.testing.assert_array_equal(part(plane), getattr(whole, plane))
+    np.testing.assert_array_equal(part("mask").array, whole.mask.array)
+    with pytest.raises(ExposureError, match="no component 'weather'"):
+        part("weather")
