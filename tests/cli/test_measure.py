@@ -165,6 +165,7 @@ def test_box_of_a_file(
     ("options", "margin"),
     [
         (("--radii", "3,120"), 130),
+        (("--radii", "40", "-c", "measurement.plugins.base_CircularApertureFlux.maxSincRadius=50"), 160),
         (("--psf-footprint-scaling", "6"), 120),
         (("-c", "doScaleVariance=true"), None),
         (("-c", "measurement.plugins.base_CircularApertureFlux.radii=[5.0]"), 100),
