@@ -221,12 +221,13 @@ def _reach(driver: ForcedMeasurementDriverTask, footprint_scaling: float) -> int
     foreign = any(not type(plugin).__module__.startswith("forcedphot.") for plugin in plugins)
     if driver.config.doScaleVariance or foreign:
         return None  # statistics of the whole image, or plugins of others
-    reaches = [_MARGIN, footprint_scaling * _MAX_PSF_SIGMA]
-    for plugin in plugins:
-        for radius in getattr(plugin.config, "radii", ()):
-            # The coefficients of a sinc aperture cover up to four times its radius.
-            reaches.append(4.0 * radius if radius <= plugin.config.maxSincRadius else radius + 10.0)
-    return math.ceil(max(reaches))
+    # The coefficients of a sinc aperture cover up to four times its radius.
+    apertures = [
+        4.0 * radius if radius <= plugin.config.maxSincRadius else radius + 10.0
+        for plugin in plugins
+        for radius in getattr(plugin.config, "radii", ())
+    ]
+    return math.ceil(max([_MARGIN, footprint_scaling * _MAX_PSF_SIGMA, *apertures]))
 
 
 def _inside(table: Table, columns: Columns, exposure: Exposure, bbox: tuple[int, int, int, int]) -> Table:
