@@ -222,7 +222,7 @@ def _reach(driver: ForcedMeasurementDriverTask, footprint_scaling: float) -> int
     if driver.config.doScaleVariance or foreign:
         return None  # statistics of the whole image, or plugins of others
     # The coefficients of a sinc aperture cover up to four times its radius.
-    apertures = [
+    apertures: list[float] = [
         4.0 * radius if radius <= plugin.config.maxSincRadius else radius + 10.0
         for plugin in plugins
         for radius in getattr(plugin.config, "radii", ())
