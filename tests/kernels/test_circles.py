@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from forcedphot.conventions import FloatArray
-from forcedphot.kernels import circles, reference
+from forcedphot.kernels import circles
 from forcedphot.kernels.circles import ApertureFluxes, circle_fluxes
 
+from . import reference
 from .comparison import LAYOUTS, PARITY, SHAPE, FloatImage, assert_close, noise_image, positions, read_only
 
 RADII = np.array([0.3, 1.0, 2.5, 5.0, 10.0, 12.3, 17.0, 30.0])

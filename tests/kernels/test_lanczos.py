@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from forcedphot.conventions import FloatArray
-from forcedphot.kernels import reference
 from forcedphot.kernels.lanczos import N_TAPS, lanczos5_taps, shift_images
 
+from . import reference
 from .comparison import PARITY, assert_close, read_only
 
 FRACTIONS = [0.0, 0.5, -0.5, 0.25, -0.31, 1e-9, -1e-9, float(np.float32(0.1))]

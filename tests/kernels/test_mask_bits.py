@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from forcedphot.conventions import FloatArray
-from forcedphot.kernels import reference
 from forcedphot.kernels.mask_bits import MaskBits, mask_bits
 
+from . import reference
 from .comparison import LAYOUTS, SHAPE, positions, read_only
 
 type Bits = npt.NDArray[np.integer[Any]]

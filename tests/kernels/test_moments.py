@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from forcedphot.conventions import FloatArray
-from forcedphot.kernels import reference
 from forcedphot.kernels.moments import adaptive_moments
 
+from . import reference
 from .comparison import read_only
 
 ITERATED = 1e-9

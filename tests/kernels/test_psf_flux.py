@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from forcedphot.conventions import FloatArray, IntArray
-from forcedphot.kernels import reference
 from forcedphot.kernels.psf_flux import PsfFluxes, psf_fluxes
 
+from . import reference
 from .comparison import (
     HARD_POSITIONS,
     LAYOUTS,

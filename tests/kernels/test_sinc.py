@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from forcedphot.conventions import FloatArray, IntArray
-from forcedphot.kernels import reference
 from forcedphot.kernels.circles import ApertureFluxes
 from forcedphot.kernels.sinc import sinc_aperture_fluxes, sinc_coefficients
 
+from . import reference
 from .comparison import LAYOUTS, FloatImage, assert_close, noise_image, positions, read_only
 
 RADII = np.array([1.5, 3.0, 4.5])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from forcedphot.conventions import FloatArray, IntArray
-from forcedphot.kernels import reference
 from forcedphot.kernels.warp import add_warped, tap_table
 
+from . import reference
 from .comparison import PARITY, assert_close, read_only
 
 N_FRACTIONS = 1009

@@ -7,8 +7,9 @@ import pytest
 
 from forcedphot.conventions import FloatArray
 from forcedphot.errors import ExposureError
-from forcedphot.kernels import reference
 from forcedphot.psf import DoubleGaussianPsf, GaussianPsf, KernelImagePsf
+
+from ..kernels import reference
 
 SIZE_TOLERANCE = 1e-4
 """Of adaptive moments, relative: that of the iteration."""

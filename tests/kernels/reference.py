@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..conventions import BoolArray, FloatArray, FloatValues
+from forcedphot.conventions import BoolArray, FloatArray, FloatValues
 
 _ORDER = 5
 
