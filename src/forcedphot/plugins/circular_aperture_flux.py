@@ -3,16 +3,16 @@
 from typing import Any
 
 import numpy as np
-from lsst.pex.config import Field, ListField
+from lsst.pex.config import Config, Field, ListField
 
 from ..catalog.schema import Columns, Schema
-from ..conventions import BoolArray, FloatArray, nearest_pixel
+from ..conventions import BoolArray, FloatArray, IntArray, nearest_pixel
 from ..errors import ConfigurationError
 from .base import ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
 
 
-class CircularApertureFluxConfig(ForcedPluginConfig):
-    """Configuration of base_CircularApertureFlux."""
+class ApertureFluxConfig(Config):
+    """Configuration of circular apertures."""
 
     radii = ListField[float](
         doc="Radii of the apertures, pixels", default=[3.0, 4.5, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0]
@@ -28,13 +28,17 @@ class CircularApertureFluxConfig(ForcedPluginConfig):
         radii = list(self.radii)
         if not all(np.isfinite(radius) and radius > 0 for radius in radii):
             raise ConfigurationError(f"Aperture radii are positive numbers of pixels; got {radii}.")
-        labels = [_label(radius) for radius in radii]
+        labels = [aperture_label(radius) for radius in radii]
         if len(set(labels)) != len(labels):
             raise ConfigurationError(
                 f"Aperture radii name columns with one decimal; these give the same name twice: {radii}."
             )
         if self.shiftKernel != "lanczos5":
             raise ConfigurationError(f"shiftKernel can only be 'lanczos5'; got {self.shiftKernel!r}.")
+
+
+class CircularApertureFluxConfig(ForcedPluginConfig, ApertureFluxConfig):
+    """Configuration of base_CircularApertureFlux."""
 
 
 class CircularApertureFlux(ForcedPlugin):
@@ -45,22 +49,12 @@ class CircularApertureFlux(ForcedPlugin):
     def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:
         radii = np.array(self.config.radii, dtype=np.float64)
         is_sinc = radii <= self.config.maxSincRadius
-        prefixes = np.array([f"{self.name}_{_label(radius)}" for radius in radii], dtype=object)
+        prefixes = np.array([f"{self.name}_{aperture_label(radius)}" for radius in radii], dtype=object)
         self._sinc = radii[is_sinc], list(prefixes[is_sinc])
         self._circles = radii[~is_sinc], list(prefixes[~is_sinc])
         for radius, prefix in zip(radii, prefixes, strict=True):
-            schema.add_field(f"{prefix}_instFlux", "float64", f"instFlux within {radius:.6f}-pixel aperture", "ct")
-            schema.add_field(f"{prefix}_instFluxErr", "float64", "1-sigma instFlux uncertainty", "ct")
-            schema.add_field(f"{prefix}_flag", "bool", "General Failure Flag")
-            schema.add_field(
-                f"{prefix}_flag_apertureTruncated", "bool", "aperture did not fit within measurement image"
-            )
-            if prefix in self._sinc[1]:
-                schema.add_field(
-                    f"{prefix}_flag_sincCoeffsTruncated",
-                    "bool",
-                    "full sinc coefficient image did not fit within measurement image",
-                )
+            declare_aperture(schema, prefix, radius, is_sinc=prefix in self._sinc[1])
+        self.use_centroid(schema)
         metadata[f"{self.name}_radii".upper()] = radii.tolist()
 
     def measure(self, batch: SourceBatch) -> None:
@@ -72,29 +66,10 @@ class CircularApertureFlux(ForcedPlugin):
             self._store(batch.columns, prefixes, result)
         radii, prefixes = self._sinc
         if len(radii):
-            result = self._sinc_fluxes(batch, radii)
+            result = sinc_fluxes(batch, radii)
             self._store(batch.columns, prefixes, result)
             for k, prefix in enumerate(prefixes):
                 batch.columns[f"{prefix}_flag_sincCoeffsTruncated"][:] = result.coefficients_truncated[k]
-
-    @staticmethod
-    def _sinc_fluxes(batch: SourceBatch, radii: FloatArray) -> Any:
-        from ..kernels.sinc import sinc_aperture_fluxes, sinc_coefficients
-
-        # The original rounds the position in the parent frame to float32 before it splits it.
-        x = batch.x.astype(np.float32).astype(np.float64)
-        y = batch.y.astype(np.float32).astype(np.float64)
-        column, row = nearest_pixel(x), nearest_pixel(y)
-        return sinc_aperture_fluxes(
-            batch.exposure.image,
-            batch.variance,
-            column.astype(np.int64) - batch.exposure.x0,
-            row.astype(np.int64) - batch.exposure.y0,
-            x - column,
-            y - row,
-            radii,
-            [sinc_coefficients(radius) for radius in radii.tolist()],
-        )
 
     @staticmethod
     def _store(columns: Columns, prefixes: list[str], result: Any) -> None:
@@ -112,7 +87,52 @@ class CircularApertureFlux(ForcedPlugin):
             columns[f"{prefix}_flag_sincCoeffsTruncated"][rows] = off_image
 
 
-def _label(radius: float) -> str:
+def sinc_fluxes(batch: SourceBatch, radii: FloatArray) -> Any:
+    """Sum a batch's image under sinc apertures, as ``ApertureFluxes``; `radii` are pixels, of shape (r,)."""
+    from ..kernels.sinc import sinc_aperture_fluxes, sinc_coefficients
+
+    column, row, shift_x, shift_y = sinc_positions(batch)
+    return sinc_aperture_fluxes(
+        batch.exposure.image,
+        batch.variance,
+        column,
+        row,
+        shift_x,
+        shift_y,
+        radii,
+        [sinc_coefficients(radius) for radius in radii.tolist()],
+    )
+
+
+def sinc_positions(batch: SourceBatch) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Split centres into the nearest pixel's column and row in the array, and the shifts x, y from it."""
+    # The original rounds the position in the parent frame to float32 before it splits it.
+    x = batch.x.astype(np.float32).astype(np.float64)
+    y = batch.y.astype(np.float32).astype(np.float64)
+    column, row = nearest_pixel(x), nearest_pixel(y)
+    return (
+        column.astype(np.int64) - batch.exposure.x0,
+        row.astype(np.int64) - batch.exposure.y0,
+        x - column,
+        y - row,
+    )
+
+
+def declare_aperture(schema: Schema, prefix: str, radius: float, *, is_sinc: bool) -> None:
+    """Add the fields of one aperture to the schema; `radius` is in pixels."""
+    schema.add_field(f"{prefix}_instFlux", "float64", f"instFlux within {radius:.6f}-pixel aperture", "ct")
+    schema.add_field(f"{prefix}_instFluxErr", "float64", "1-sigma instFlux uncertainty", "ct")
+    schema.add_field(f"{prefix}_flag", "bool", "General Failure Flag")
+    schema.add_field(f"{prefix}_flag_apertureTruncated", "bool", "aperture did not fit within measurement image")
+    if is_sinc:
+        schema.add_field(
+            f"{prefix}_flag_sincCoeffsTruncated",
+            "bool",
+            "full sinc coefficient image did not fit within measurement image",
+        )
+
+
+def aperture_label(radius: float) -> str:
     """Write a radius as the columns' names have it: 4.5 as 4_5."""
     return f"{radius:.1f}".replace(".", "_")
 
