@@ -56,6 +56,12 @@ class OutputError(ForcedPhotError, OSError):
     exit_code = 8
 
 
+class RemoteFileError(ForcedPhotError, OSError):
+    """A remote file that cannot be fetched: no credentials, no connection, a scheme that is not known."""
+
+    exit_code = 10
+
+
 class UnknownFieldError(ForcedPhotError, KeyError):
     """A name that is no field of a catalog, nor an alias of one."""
 

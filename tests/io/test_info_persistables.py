@@ -24,6 +24,8 @@ from forcedphot.io.afw_fits.persistables import PERSISTABLES
 from forcedphot.io.afw_fits.reader import read_afw_component, read_afw_exposure
 from forcedphot.io.afw_fits.visit_cards import visit_info
 
+from . import fits_in_memory
+
 type Golden = Callable[[str], Path]
 type Table = dict[str, Any]
 
@@ -58,7 +60,7 @@ def stored(class_name: str, *tables: Table, others: list[tuple[int, str, Table]]
         [fits.Column(name, "J", array=numbers[:, i]) for i, name in enumerate(names)]
         + [fits.Column("name", "64A", array=[row[5] for row in index])]
     )
-    return Archive(fits.HDUList(hdus), 1, PERSISTABLES)
+    return Archive(fits_in_memory.stored(hdus), 1, PERSISTABLES)
 
 
 VISIT_INFO: Table = {

@@ -80,9 +80,9 @@ def test_missing_file(tmp_path: Path) -> None:
         (b"SIMPLE", "is not a FITS file"),
         (b"objectId,ra,dec\n1,2,3\n", "is not a FITS file: it begins with b'objectId,'"),
         (gzip.compress(b"not an image"), "is not a FITS file"),
-        (gzip.compress(b"not an image" * 99)[:15], "cannot be read"),
-        (b"SIMPLE  =                    T", "headers of .* cannot be read"),
-        (b"SIMPLE  =" + b"\xff" * 5751, "headers of .* cannot be read"),
+        (gzip.compress(b"not an image" * 99)[:15], "cannot be unpacked"),
+        (b"SIMPLE  =                    T", "header of HDU 1 has no end"),
+        (b"SIMPLE  =" + b"\xff" * 5751, "header of HDU 1 has no end"),
     ],
 )
 def test_not_an_image(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from forcedphot.errors import FileFormatError
 from forcedphot.io.afw_fits.shuffled_tiles import read_rows
+from forcedphot.io.fits_file import open_fits
 
 SHAPE = (37, 50)
 
@@ -31,7 +32,7 @@ def test_rows(
 ) -> None:
     image = make_image(rng, dtype)
     path = write(tmp_path / "tiles.fits", image, tile_shape=(tile_height, SHAPE[1]))
-    with fits.open(path) as hdus:
+    with open_fits(path) as hdus:
         rows = read_rows(hdus[1], start, stop)
     assert rows is not None
     assert rows.dtype == dtype
@@ -50,13 +51,13 @@ def test_rows(
 )
 def test_others_are_left_to_astropy(rng: np.random.Generator, tmp_path: Path, options: dict[str, Any]) -> None:
     dtype = np.float32 if "quantize_level" in options else np.int32
-    with fits.open(write(tmp_path / "tiles.fits", make_image(rng, dtype), **options)) as hdus:
+    with open_fits(write(tmp_path / "tiles.fits", make_image(rng, dtype), **options)) as hdus:
         assert read_rows(hdus[1], 0, 37) is None
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
 def test_scaled_integers_are_left_to_astropy(rng: np.random.Generator, tmp_path: Path, dtype: Any) -> None:
-    with fits.open(write(tmp_path / "tiles.fits", abs(make_image(rng, np.int32)).astype(dtype))) as hdus:
+    with open_fits(write(tmp_path / "tiles.fits", abs(make_image(rng, np.int32)).astype(dtype))) as hdus:
         assert read_rows(hdus[1], 0, 37) is None
 
 
@@ -76,7 +77,7 @@ def damage(path: Path, position: int, content: bytes) -> None:
 def test_damaged_tiles(rng: np.random.Generator, tmp_path: Path, offset: int) -> None:
     path = write(tmp_path / "tiles.fits", make_image(rng, np.int32))
     damage(path, heap_start(path) + offset, b"\xff\x00\xff\x00")
-    with fits.open(path) as hdus, pytest.raises(FileFormatError, match="tile"):
+    with open_fits(path) as hdus, pytest.raises(FileFormatError, match="tile"):
         read_rows(hdus[1], 0, 37)
 
 
@@ -85,7 +86,7 @@ def test_tiles_outside_the_file(rng: np.random.Generator, tmp_path: Path) -> Non
     place = heap_start(path) - 8 * SHAPE[0]
     for descriptor in ([2**31 - 1, 0], [10, 2**30], [10, -5]):
         damage(path, place, np.array(descriptor, ">i4").tobytes())
-        with fits.open(path) as hdus, pytest.raises(FileFormatError, match="outside the HDU"):
+        with open_fits(path) as hdus, pytest.raises(FileFormatError, match="outside the HDU"):
             read_rows(hdus[1], 0, 37)
 
 
@@ -98,7 +99,7 @@ def test_a_tile_larger_than_it_should_be(tmp_path: Path) -> None:
         )
     path.write_bytes(data)
     with (
-        fits.open(path) as hdus,
+        open_fits(path) as hdus,
         pytest.raises(FileFormatError, match="16001 bytes or more; it should have 16000"),
     ):
         read_rows(hdus[1], 0, 4)

@@ -5,19 +5,18 @@ Importing this module does not import lsst.images, which takes seconds.
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..conventions import Box
-from ..errors import ExposureError, FileFormatError, UnsafeContentError
+from ..errors import ExposureError, FileFormatError, RemoteFileError, UnsafeContentError
 from ..exposure import Exposure, FilterLabel
 from . import lsst_images, lsst_images_info
-from .fits_file import BoxError, check_inside, is_gzip
+from .fits_file import BoxError, check_inside
+from .resources import Source, open_source
 
 if TYPE_CHECKING:
     from lsst.images.serialization import Reader
@@ -32,13 +31,13 @@ _INTERPOLANT = re.compile(
 )
 
 
-def read_lsst_images(path: str | Path, bbox: Box | None = None) -> Exposure:
+def read_lsst_images(path: str | Path | Source, bbox: Box | None = None) -> Exposure:
     """Read a FITS file that lsst.images has written.
 
     Parameters
     ----------
     path
-        A visit image, difference image or cell coadd.
+        A local or remote file: a visit image, difference image or cell coadd.
     bbox
         The part of the image to read, in its pixel frame; None for all. All else is whole, but for the
         PSF of a cell coadd, which has only the cells that the box touches.
@@ -52,7 +51,6 @@ def read_lsst_images(path: str | Path, bbox: Box | None = None) -> Exposure:
     UnsafeContentError
         If its Piff PSF has texts that Piff would run as code; nothing of it is run.
     """
-    path = Path(path)
     with _open_archive(path, partial=bbox is not None) as archive:
         if bbox is None:
             image, whole = archive.read(), None
@@ -69,13 +67,13 @@ def read_lsst_images(path: str | Path, bbox: Box | None = None) -> Exposure:
         raise FileFormatError(f"{path} cannot be measured: {error}") from error
 
 
-def read_lsst_component(path: str | Path, name: str) -> Any:
+def read_lsst_component(path: str | Path | Source, name: str) -> Any:
     """Read one component of a file of lsst.images, and no pixels but those of a plane.
 
     Parameters
     ----------
     path
-        A visit image, difference image or cell coadd.
+        A local or remote file: a visit image, difference image or cell coadd.
     name
         One of `COMPONENTS`.
 
@@ -93,22 +91,23 @@ def read_lsst_component(path: str | Path, name: str) -> Any:
     """
     if name not in COMPONENTS:
         raise ExposureError(f"There is no component {name!r}; the components are {', '.join(COMPONENTS)}.")
-    with _open_archive(Path(path), partial=True) as archive:
+    with _open_archive(path, partial=True) as archive:
         return COMPONENTS[name](archive)
 
 
 @contextmanager
-def _open_archive(path: Path, *, partial: bool) -> Iterator[Reader[Any]]:
+def _open_archive(path: str | Path | Source, *, partial: bool) -> Iterator[Reader[Any]]:
     """Open a file whose texts are harmless; say in all errors which file it is."""
     from lsst.images.serialization import open_archive
 
     try:
-        # A name that does not tell of the compression would mislead lsst.images.
-        source = BytesIO(gzip.decompress(path.read_bytes())) if is_gzip(path) else str(path)
-        with open_archive(source, format="fits", partial=partial) as archive:
-            _check_piff_texts(path, getattr(archive.get_tree(), "psf", None))
-            yield archive
-    except (UnsafeContentError, BoxError, ImportError):
+        with open_source(path, whole=not partial) as source:
+            source.stream.seek(0)
+            # lsst.images is given the content: it would open what a path names in its own ways.
+            with open_archive(source.stream, format="fits", partial=partial) as archive:
+                _check_piff_texts(path, getattr(archive.get_tree(), "psf", None))
+                yield archive
+    except (UnsafeContentError, BoxError, ImportError, RemoteFileError):
         raise
     except Exception as error:  # lsst.images, pydantic, astropy and Piff raise what they like on damaged files
         first_line = (str(error).splitlines() or ["no message"])[0]
@@ -118,7 +117,7 @@ def _open_archive(path: Path, *, partial: bool) -> Iterator[Reader[Any]]:
         ) from error
 
 
-def _check_piff_texts(path: Path, psf: Any) -> None:
+def _check_piff_texts(path: object, psf: Any) -> None:
     """Refuse a stored Piff PSF with any text that is more than a name, a number or an interpolant.
 
     Piff evaluates some of its settings as Python expressions when it reads a model.

@@ -6,7 +6,7 @@ rows refer to other objects by id, 0 for none. Objects of a class and schema sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import FileFormatError
+from ..afw_table.columns import TableBytes, parse_format
+from ..fits_file import Hdu
 
 _MAX_DEPTH = 50
 
@@ -28,19 +30,70 @@ class UnsupportedObjectError(FileFormatError):
         self.class_name = class_name
 
 
-class Rows:
-    """Some rows of a table.
+class _Table:
+    """A table whose columns are decoded when they are asked for.
 
     Parameters
     ----------
     hdu
         The table's HDU.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no table, or damaged.
+    """
+
+    def __init__(self, hdu: Hdu) -> None:
+        header = hdu.header
+        formats = [parse_format(str(header[f"TFORM{i + 1}"])) for i in range(int(header["TFIELDS"]))]
+        self.hdu = hdu
+        self._bytes = TableBytes(hdu, formats)
+        self._is_bits = [form.code == "X" and not form.descriptor for form in formats]
+        self._position = {str(header.get(f"TTYPE{i + 1}")): i for i in reversed(range(len(formats)))}
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return self._bytes.n_rows
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._position
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in their order."""
+        return list(reversed(self._position))
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return a column, shape (rows,) or (rows, elements); bits are truth values.
+
+        Raises
+        ------
+        FileFormatError
+            If there is no such column, or it is damaged.
+        """
+        if name not in self:
+            raise FileFormatError(f"table {self.hdu.name} has no column {name!r}")
+        if name not in self._columns:
+            i = self._position[name]
+            zero = float(self.hdu.header.get(f"TZERO{i + 1}", 0.0))
+            self._columns[name] = self._bytes.bits(i).T if self._is_bits[i] else self._bytes.column(i, zero)
+        return self._columns[name]
+
+
+class Rows:
+    """Some rows of a table.
+
+    Parameters
+    ----------
+    table
+        The table.
     start, stop
         The rows.
     """
 
-    def __init__(self, hdu: Any, start: int, stop: int) -> None:
-        self._hdu = hdu
+    def __init__(self, table: _Table, start: int, stop: int) -> None:
+        self._table = table
         self._range = slice(start, stop)
         self._count = stop - start
 
@@ -48,17 +101,17 @@ class Rows:
         return self._count
 
     def __contains__(self, name: str) -> bool:
-        return name in self._hdu.columns.names
+        return name in self._table
 
     @property
-    def place(self) -> tuple[Any, slice]:
+    def place(self) -> tuple[Hdu, slice]:
         """The table's HDU and which of its rows these are, for readers that take a table as a whole."""
-        return self._hdu, self._range
+        return self._table.hdu, self._range
 
     @property
     def names(self) -> list[str]:
         """The names of the columns."""
-        return list(self._hdu.columns.names)
+        return self._table.names
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a column, shape (rows,) or (rows, elements).
@@ -68,10 +121,7 @@ class Rows:
         FileFormatError
             If there is no such column.
         """
-        if name not in self:
-            raise FileFormatError(f"table {self._hdu.name} has no column {name!r}")
-        values: npt.NDArray[Any] = self._hdu.data.field(name)[self._range]
-        return values
+        return self._table.column(name)[self._range]
 
     def integer(self, name: str) -> int:
         """Return the value of the only row."""
@@ -105,16 +155,16 @@ class Rows:
         FileFormatError
             If there is no such flag.
         """
-        header = self._hdu.header
+        header = self._table.hdu.header
         bits = np.atleast_1d(self._only("flags"))
         for number in range(1, len(bits) + 1):
             if header.get(f"TFLAG{number}") == name:
                 return bool(bits[number - 1])
-        raise FileFormatError(f"table {self._hdu.name} has no flag {name!r}")
+        raise FileFormatError(f"table {self._table.hdu.name} has no flag {name!r}")
 
     def _only(self, name: str) -> Any:
         if len(self) != 1:
-            raise FileFormatError(f"table {self._hdu.name} has {len(self)} rows where one is expected")
+            raise FileFormatError(f"table {self._table.hdu.name} has {len(self)} rows where one is expected")
         return self.column(name)[0]
 
 
@@ -177,13 +227,14 @@ class Archive:
         If the index is no table of the expected columns.
     """
 
-    def __init__(self, hdus: Any, index_hdu: int, readers: Mapping[str, PersistableReader]) -> None:
+    def __init__(self, hdus: Sequence[Hdu], index_hdu: int, readers: Mapping[str, PersistableReader]) -> None:
         self._hdus = hdus
         self._index_hdu = index_hdu
         self._readers = readers
         self._objects: dict[int, Any] = {}
         self._being_read: list[int] = []
-        if not 0 < index_hdu < len(hdus) or not hasattr(hdus[index_hdu], "columns"):
+        self._tables: dict[int, _Table] = {}
+        if not 0 < index_hdu < len(hdus) or not hdus[index_hdu].is_table:
             raise FileFormatError(f"HDU {index_hdu + 1} should be the archive's index, but is no table")
         self._index = self._read_index()
 
@@ -240,13 +291,12 @@ class Archive:
         return found
 
     def _read_index(self) -> dict[int, list[_IndexRow]]:
-        hdu = self._hdus[self._index_hdu]
-        rows = Rows(hdu, 0, len(hdu.data))
+        table = self._table(self._index_hdu)
         names = ("id", "cat.archive", "cat.persistable", "row0", "nrows", "name")
         index: dict[int, list[_IndexRow]] = {}
-        for values in zip(*(rows.column(name).tolist() for name in names), strict=True):
-            object_id, table, order, start, count, class_name = values
-            row = _IndexRow(table, order, start, count, class_name.strip())
+        for values in zip(*(table.column(name).tolist() for name in names), strict=True):
+            object_id, position, order, start, count, class_name = values
+            row = _IndexRow(position, order, start, count, class_name.strip())
             index.setdefault(object_id, []).append(row)
         for parts in index.values():
             parts.sort(key=lambda row: row.order)
@@ -258,12 +308,17 @@ class Archive:
 
     def _rows(self, part: _IndexRow) -> Rows:
         position = self._index_hdu + part.table
-        if part.table < 1 or position >= len(self._hdus) or not hasattr(self._hdus[position], "columns"):
+        if part.table < 1 or position >= len(self._hdus) or not self._hdus[position].is_table:
             raise FileFormatError(f"table {part.table} of the archive, for a {part.class_name}, is missing")
-        hdu = self._hdus[position]
-        n_rows = 0 if hdu.data is None else len(hdu.data)
-        if part.start < 0 or part.count < 0 or part.start + part.count > n_rows:
+        table = self._table(position)
+        if part.start < 0 or part.count < 0 or part.start + part.count > len(table):
             raise FileFormatError(
-                f"a {part.class_name} has rows {part.start}..{part.start + part.count - 1} of a table of {n_rows}"
+                f"a {part.class_name} has rows {part.start}..{part.start + part.count - 1} "
+                f"of a table of {len(table)}"
             )
-        return Rows(hdu, part.start, part.start + part.count)
+        return Rows(table, part.start, part.start + part.count)
+
+    def _table(self, position: int) -> _Table:
+        if position not in self._tables:
+            self._tables[position] = _Table(self._hdus[position])
+        return self._tables[position]

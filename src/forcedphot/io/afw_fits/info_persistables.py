@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from ...conventions import Box
 from ...errors import FileFormatError
-from ...exposure.coadd_inputs import CoaddInputs
+from ...exposure.coadd_inputs import CoaddInputs, InputRegion
 from ...exposure.detector import Amplifier, Detector, Orientation
 from ...exposure.fields import Field, ProductField
 from ...exposure.photo_calib import AB_ZERO_NJY, PhotoCalib
 from ...exposure.summary_stats import SummaryStats
 from ...exposure.visit_info import VisitInfo
-from ...exposure.wcs import AstropyWcs
+from ...exposure.wcs import AstropyWcs, Wcs
+from . import exposure_rows
 from .archive import Rows, StoredObject, UnsupportedObjectError
 from .persistables import persistable
 
@@ -153,7 +154,22 @@ def _coadd_inputs(stored: StoredObject) -> CoaddInputs:
         Table({name: values for name in rows.names if (values := _numbers(rows, name)) is not None}, copy=False)
         for rows in (stored.rows(0), stored.rows(1))
     )
-    return CoaddInputs(visits, ccds)
+    rows = stored.rows(1)
+    places = zip(
+        _wcs_of(stored, rows), exposure_rows.boxes(rows), exposure_rows.valid_polygons(stored, rows), strict=True
+    )
+    return CoaddInputs(visits, ccds, tuple(InputRegion(box, wcs, polygon) for wcs, box, polygon in places))
+
+
+def _wcs_of(stored: StoredObject, rows: Rows) -> list[Wcs | None]:
+    """Read the WCS of each row; None for those without, or with one of a class that cannot be read."""
+    found: list[Wcs | None] = []
+    for wcs_id in rows.column("wcs").tolist() if "wcs" in rows else [0] * len(rows):
+        try:
+            found.append(stored.read(wcs_id, Wcs) if wcs_id else None)  # type: ignore[type-abstract]
+        except UnsupportedObjectError:
+            found.append(None)
+    return found
 
 
 def _numbers(rows: Rows, name: str) -> npt.NDArray[Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy.typing as npt
 from ...conventions import Box
 from ...errors import FileFormatError
 from ...exposure import AstropyWcs, Mask, Wcs
-from ..fits_file import WARNINGS_LOCK, only_image
-from .shuffled_tiles import read_rows
+from ..fits_file import Hdu, only_image
+from ..fits_header import astropy_silent
+from .shuffled_tiles import PIXEL_TYPES, SCALING_CARDS, read_rows
 
 if TYPE_CHECKING:
     from astropy.units import UnitBase
@@ -21,22 +22,22 @@ _MAX_PIXELS = 2**30
 _MAX_ORIGIN = 2**31
 
 
-def plane_hdus(hdus: Any) -> dict[str, Any]:
+def plane_hdus(hdus: Sequence[Hdu]) -> dict[str, Hdu]:
     """Find the image HDUs of the planes IMAGE, MASK and VARIANCE, as far as the file has them.
 
     In a file of nothing but one image, this is the IMAGE.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Hdu] = {}
     for hdu in hdus:
         if hdu.is_image:
             for card in ("EXTTYPE", "EXTNAME"):
-                found.setdefault(hdu.header.get(card), hdu)
+                found.setdefault(str(hdu.header.get(card)), hdu)
     if "IMAGE" not in found and (image := only_image(hdus)) is not None:
         found["IMAGE"] = image
     return found
 
 
-def image_box(hdu: Any) -> Box:
+def image_box(hdu: Hdu) -> Box:
     """Return the box of an image, without reading it.
 
     Raises
@@ -51,13 +52,13 @@ def image_box(hdu: Any) -> Box:
     return Box(x0, y0, shape[1], shape[0])
 
 
-def pixels(hdu: Any, box: Box | None, image: Box) -> npt.NDArray[Any]:
+def pixels(hdu: Hdu, box: Box | None, image: Box) -> npt.NDArray[Any]:
     """Read an image, or the part of it in a box, in native byte order.
 
     Parameters
     ----------
     hdu
-        The HDU; it forgets what was read.
+        The HDU.
     box
         The part to read; None for all. Of a tile-compressed image only the tiles are decompressed that
         the box needs, of others only the rows are read.
@@ -73,34 +74,41 @@ def pixels(hdu: Any, box: Box | None, image: Box) -> npt.NDArray[Any]:
     FileFormatError
         If this plane is not of the shape of the image.
     """
-    if tuple(hdu.shape) != image.shape:
-        raise FileFormatError(f"its shape is {tuple(hdu.shape)}; the image's is {image.shape}")
-    whole = box is None or box == image
-    rows, columns = (slice(None),) * 2 if whole else _slices(box or image, image)
-    if hasattr(hdu, "compression_type"):
-        start, stop, _ = rows.indices(image.height)
-        shuffled = read_rows(hdu, start, stop)
-        if shuffled is not None:
-            return np.ascontiguousarray(shuffled[:, columns])
-    if whole:
-        values = hdu.data
-        del hdu.data
+    if hdu.shape != image.shape:
+        raise FileFormatError(f"its shape is {hdu.shape}; the image's is {image.shape}")
+    rows, columns = _slices(box or image, image)
+    read = read_rows(hdu, rows.start, rows.stop) if hdu.is_compressed else _stored_rows(hdu, rows)
+    if read is not None:
+        return np.ascontiguousarray(read[:, columns])
+    if box is None or box == image:
+        values = hdu.astropy.data
+        del hdu.astropy.data
         return _native(values)
-    if hasattr(hdu, "compression_type"):
-        return _native(hdu.section[rows, columns].copy())
+    if hdu.is_compressed:
+        return _native(hdu.astropy.section[rows, columns].copy())
     # astropy would read the part of each row by itself.
-    return _native(hdu.section[rows, :][:, columns].copy())
+    return _native(hdu.astropy.section[rows, :][:, columns].copy())
 
 
-def float_pixels(hdu: Any, box: Box | None, image: Box) -> npt.NDArray[np.float32]:
+def _stored_rows(hdu: Hdu, rows: slice) -> npt.NDArray[Any] | None:
+    """Read whole rows of an image whose pixels are stored as they are; None if they are scaled."""
+    if SCALING_CARDS & hdu.header.keys():
+        return None
+    stored = np.dtype(PIXEL_TYPES[hdu.bitpix]).newbyteorder(">")
+    values = np.empty((rows.stop - rows.start, hdu.shape[1]), stored)
+    hdu.read_into(values, rows.start * hdu.shape[1] * stored.itemsize)
+    return _native(values)
+
+
+def float_pixels(hdu: Hdu, box: Box | None, image: Box) -> npt.NDArray[np.float32]:
     """Read an image as float32; the arguments and errors are those of `pixels`."""
     return np.ascontiguousarray(pixels(hdu, box, image), dtype=np.float32)
 
 
-def mask(hdu: Any, box: Box | None, image: Box) -> Mask:
+def mask(hdu: Hdu, box: Box | None, image: Box) -> Mask:
     """Read a mask and the names of its planes; the arguments and errors are those of `pixels`."""
     bits = pixels(hdu, box, image)
-    if bits.dtype.kind == "f" and hdu.header["BITPIX"] > 0:
+    if bits.dtype.kind == "f" and hdu.bitpix > 0:
         # A BLANK card made astropy turn integers into floats.
         bits = bits.astype(np.int32)
     planes = {name.removeprefix("MP_"): int(value) for name, value in hdu.header.items() if name.startswith("MP_")}
@@ -118,14 +126,12 @@ def unit(header: Any) -> UnitBase | None:
     return None if isinstance(parsed, UnrecognizedUnit) else parsed
 
 
-def header_wcs(header: Any, image: Box) -> Wcs | None:
+def header_wcs(hdu: Hdu, image: Box) -> Wcs | None:
     """Read the WCS of the image's header, which counts from the first pixel; None if it has none."""
-    from astropy.utils.exceptions import AstropyWarning
     from astropy.wcs import WCS
 
-    with WARNINGS_LOCK, warnings.catch_warnings():
-        # Deprecated spellings of cards, which astropy understands.
-        warnings.simplefilter("ignore", AstropyWarning)
+    header = hdu.astropy.header if hdu.is_compressed else hdu.header.with_comments()
+    with astropy_silent():  # deprecated spellings of cards, which astropy understands
         wcs = WCS(header, naxis=2)
     return AstropyWcs(wcs, x0=image.x0, y0=image.y0) if wcs.has_celestial else None
 

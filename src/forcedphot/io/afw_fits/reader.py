@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...conventions import Box
-from ...errors import ExposureError, FileFormatError, ForcedPhotError, UnsafeContentError
+from ...errors import ExposureError, FileFormatError, ForcedPhotError, RemoteFileError, UnsafeContentError
 from ...exposure import (
     AstWcs,
     CoaddInputs,
@@ -28,7 +26,8 @@ from ...exposure import (
 from ...exposure.fields import Field
 from ...exposure.polygon import Polygon
 from ...psf.base import Psf
-from ..fits_file import BoxError, check_inside, open_fits
+from ..fits_file import BoxError, FitsFile, check_inside, open_fits
+from ..resources import Source
 from . import info_persistables, planes, visit_cards  # noqa: F401 -- the first registers its classes
 from .archive import Archive, UnsupportedObjectError
 from .persistables import PERSISTABLES, ApertureCorrections
@@ -45,7 +44,7 @@ _READ = {
 _ID_CARD = "ARCHIVE_ID_"
 
 
-def read_afw_exposure(path: str | Path, bbox: Box | None = None) -> Exposure:
+def read_afw_exposure(path: str | Path | Source, bbox: Box | None = None) -> Exposure:
     """Read an ExposureF FITS file as the Science Pipelines (lsst.afw) write them.
 
     A component of a class that cannot be read leaves the rest readable: it is None, a warning is
@@ -69,11 +68,11 @@ def read_afw_exposure(path: str | Path, bbox: Box | None = None) -> Exposure:
     UnsafeContentError
         If its PSF is a pickle that asks for something outside the allow-list; nothing of it is run.
     """
-    with _open_exposure(Path(path)) as file:
+    with _open_exposure(path) as file:
         return file.exposure(bbox)
 
 
-def read_afw_component(path: str | Path, name: str) -> Any:
+def read_afw_component(path: str | Path | Source, name: str) -> Any:
     """Read one component of an ExposureF FITS file, and no pixels but those of ``image``, ``variance``, ``mask``.
 
     Parameters
@@ -97,19 +96,17 @@ def read_afw_component(path: str | Path, name: str) -> Any:
     """
     if name not in COMPONENTS:
         raise ExposureError(f"There is no component {name!r}; the components are {', '.join(COMPONENTS)}.")
-    with _open_exposure(Path(path)) as file:
+    with _open_exposure(path) as file:
         return COMPONENTS[name](file)
 
 
 @contextmanager
-def _open_exposure(path: Path) -> Iterator[_ExposureFile]:
+def _open_exposure(path: str | Path | Source) -> Iterator[_ExposureFile]:
     """Open a file; say in all errors which file it is."""
-    if not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
         with open_fits(path) as hdus:
-            yield _ExposureFile(path, hdus)
-    except (PermissionError, BoxError):
+            yield _ExposureFile(str(path), hdus)
+    except (FileNotFoundError, PermissionError, BoxError, RemoteFileError):
         raise
     except UnsafeContentError as error:
         raise UnsafeContentError(f"{path}: {error} Nothing of it was run.") from error
@@ -122,7 +119,7 @@ def _open_exposure(path: Path) -> Iterator[_ExposureFile]:
 class _ExposureFile:
     """An open file, read piece by piece."""
 
-    def __init__(self, path: Path, hdus: Any) -> None:
+    def __init__(self, path: str, hdus: FitsFile) -> None:
         self._path = path
         self._header = hdus[0].header
         self._unread: dict[str, str] = {}
@@ -193,7 +190,7 @@ class _ExposureFile:
         wcs: Wcs | None = self._component("SKYWCS", AstWcs)
         if wcs is None:
             with _reading("WCS"):
-                wcs = planes.header_wcs(self._image_hdu.header, self._box)
+                wcs = planes.header_wcs(self._image_hdu, self._box)
         # Files written before 2018 have it in their archive too; afw reads the header's.
         # mypy wants a concrete class where an abstract one serves as well, here and below.
         return wcs or self._component("WCS", Wcs)  # type: ignore[type-abstract]

@@ -14,21 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import FileFormatError
+from ..fits_file import Hdu
 
 _GZIP = 31
 """The window size of zlib that says that the data have gzip's header and check sum."""
 _DESCRIPTOR = re.compile(r"1?([PQ])B(\(\d+\))?")
-_TYPES = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
-_ONLY_FOR_ASTROPY = {"BSCALE", "BZERO", "BLANK"}
+PIXEL_TYPES = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
+"""Types of pixels by BITPIX, of any byte order."""
+SCALING_CARDS = frozenset({"BSCALE", "BZERO", "BLANK"})
+"""Cards that say that pixels are not stored as they are."""
 
 
-def read_rows(hdu: Any, start: int, stop: int) -> npt.NDArray[Any] | None:
+def read_rows(hdu: Hdu, start: int, stop: int) -> npt.NDArray[Any] | None:
     """Read whole rows of a tile-compressed image.
 
     Parameters
     ----------
     hdu
-        A ``CompImageHDU`` of an open file.
+        The HDU of the image.
     start, stop
         The rows.
 
@@ -42,37 +45,31 @@ def read_rows(hdu: Any, start: int, stop: int) -> npt.NDArray[Any] | None:
     FileFormatError
         If a tile is damaged, or of another size than the image says.
     """
-    from astropy.io.fits import Header
-
+    table = hdu.header
     height, width = hdu.shape
-    tile_height, tile_width = hdu.tile_shape
-    if hdu.compression_type != "GZIP_2" or tile_width != width or not 0 < tile_height <= height:
+    tile_height, tile_width = table.get("ZTILE2", 1), table.get("ZTILE1", width)
+    if table.get("ZCMPTYPE") != "GZIP_2" or tile_width != width or not 0 < tile_height <= height:
         return None
-    if _ONLY_FOR_ASTROPY & set(hdu.header):
+    # Of numbers with fractions, only those that were made integers have a ZBLANK in use.
+    if {*SCALING_CARDS, "ZSCALE", "ZZERO", *(["ZBLANK"] if hdu.bitpix > 0 else [])} & table.keys():
         return None
-    place = hdu.fileinfo()
-    file, data_start = place["file"], place["datLoc"]
-    file.seek(place["hdrLoc"])
-    # astropy shows the header of the image; here that of the table is needed in which its tiles are.
-    table = Header.fromstring(file.read(data_start - place["hdrLoc"]).decode("ascii"))
     kind = _DESCRIPTOR.fullmatch(str(table["TFORM1"]))
     columns = {table.get(f"TTYPE{i}") for i in range(1, table["TFIELDS"] + 1)}
     if kind is None or table["TTYPE1"] != "COMPRESSED_DATA" or {"ZSCALE", "ZZERO"} & columns:
         return None
     first, last = start // tile_height, -(-stop // tile_height)
-    file.seek(data_start + first * table["NAXIS1"])
-    raw = np.frombuffer(file.read((last - first) * table["NAXIS1"]), np.uint8).reshape(last - first, -1)
+    stored = hdu.read(first * table["NAXIS1"], last * table["NAXIS1"])
+    raw = np.frombuffer(stored, np.uint8).reshape(last - first, -1)
     number = np.dtype(">i4" if kind[1] == "P" else ">i8")
     lengths, offsets = raw[:, : 2 * number.itemsize].copy().view(number).T.tolist()
     if min(lengths) < 1:
         return None  # such a tile is in another column
     heap = table.get("THEAP", table["NAXIS1"] * table["NAXIS2"])
     low, high = min(offsets), max(map(sum, zip(offsets, lengths, strict=True)))
-    if low < 0 or heap + high > place["datSpan"]:
+    if low < 0 or heap + high > hdu.data_size:
         raise FileFormatError("the places of its tiles are outside the HDU")
-    file.seek(data_start + heap + low)
-    content = memoryview(file.read(high - low))
-    dtype = np.dtype(_TYPES[table["ZBITPIX"]])
+    content = memoryview(hdu.read(heap + low, heap + high))
+    dtype = np.dtype(PIXEL_TYPES[hdu.bitpix])
     image = np.empty((min(last * tile_height, height) - first * tile_height, width), dtype)
     for i, (length, offset) in enumerate(zip(lengths, offsets, strict=True)):
         rows = image[i * tile_height : (i + 1) * tile_height]

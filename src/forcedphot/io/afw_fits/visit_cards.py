@@ -10,6 +10,7 @@ import numpy as np
 
 from ...exposure import FilterLabel, Identity, PhotoCalib, VisitInfo
 from ...exposure.photo_calib import AB_ZERO_NJY
+from ..fits_header import FitsHeader
 from .info_persistables import MJD_OF_UNIX_EPOCH
 
 _LOG = logging.getLogger(__name__)
@@ -41,11 +42,10 @@ _TEXTS = {
     "object_name": "OBJECT",
 }
 _TIMES = ("DATE-AVG", "TIME-MID")
-_NAMELESS_CARDS = ("COMMENT", "HISTORY", "")
 _NANOSECONDS_PER_DAY = 86_400_000_000_000
 
 
-def visit_info(header: Any) -> VisitInfo | None:
+def visit_info(header: FitsHeader) -> VisitInfo | None:
     """Read the cards in which afw keeps the visit info; None if there are none.
 
     Damaged cards count as absent, as in afw: nothing is measured with them.
@@ -66,7 +66,7 @@ def visit_info(header: Any) -> VisitInfo | None:
     )
 
 
-def identity(header: Any, label: FilterLabel | None, detector: int | None) -> Identity:
+def identity(header: FitsHeader, label: FilterLabel | None, detector: int | None) -> Identity:
     """Find out which image this is.
 
     Parameters
@@ -97,13 +97,13 @@ def identity(header: Any, label: FilterLabel | None, detector: int | None) -> Id
     )
 
 
-def filter_label(header: Any) -> FilterLabel | None:
+def filter_label(header: FitsHeader) -> FilterLabel | None:
     """Read the filter of files written before 2020, which is a card; None if it is absent or unknown."""
     name = header.get("FILTER")
     return FilterLabel.from_name(name) if isinstance(name, str) else None
 
 
-def photo_calib(header: Any) -> PhotoCalib | None:
+def photo_calib(header: FitsHeader) -> PhotoCalib | None:
     """Read the calibration of files written before 2019: the flux of magnitude 0; None if it is none."""
     flux = header.get("FLUXMAG0", 0.0)
     if not flux > 0:
@@ -112,18 +112,12 @@ def photo_calib(header: Any) -> PhotoCalib | None:
     return PhotoCalib(mean, mean * header.get("FLUXMAG0ERR", 0.0) / flux)
 
 
-def cards(header: Any) -> dict[str, Any]:
-    """Return all cards of a header that have a name and a value; None for an empty value."""
-    from astropy.io.fits.card import Undefined
-
-    return {
-        name: None if isinstance(value, Undefined) else value
-        for name, value in header.items()
-        if name not in _NAMELESS_CARDS
-    }
+def cards(header: FitsHeader) -> dict[str, Any]:
+    """Return all cards of a header that have a name and a value; None for an empty value, the last of a name."""
+    return dict(header.all_items())
 
 
-def _card(header: Any, dimension: str, *others: str) -> Any:
+def _card(header: FitsHeader, dimension: str, *others: str) -> Any:
     """Return the Butler's card of a data id's dimension, else the first other card that exists."""
     for name in (f"LSST BUTLER DATAID {dimension}", *others):
         value = header.get(name)
@@ -143,7 +137,7 @@ def _integer(value: Any) -> int | None:
     return value or None if isinstance(value, int) else None
 
 
-def _mid_mjd_tai(header: Any) -> float:
+def _mid_mjd_tai(header: FitsHeader) -> float:
     """Return the time of DATE-AVG, which is TAI, or of the older TIME-MID, which is UTC; NaN if there is none."""
     try:
         if "DATE-AVG" in header and str(header.get("TIMESYS", "")).strip() == "TAI":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...conventions import Box
 from ...errors import ExposureError, FileFormatError
 from ...exposure.polygon import Polygon
 from ...exposure.transform import AstTransform
@@ -15,13 +14,13 @@ from ...exposure.wcs import Wcs
 from ...psf.base import Psf
 from ...psf.coadd import CoaddInput, CoaddPsf
 from ...psf.warped import WarpedPsf, WarpingKernel
-from .archive import Rows, StoredObject, UnsupportedObjectError
+from . import exposure_rows
+from .archive import StoredObject, UnsupportedObjectError
 from .ast_text import checked_ast_text
 from .persistables import persistable
 
 _MAX_VERTICES = 100_000
 _MAX_SIDE = 2**24  # of an input, pixels
-_CORNER = ("bbox_min", "bbox_max")
 
 
 @persistable("WarpedPsf")
@@ -87,12 +86,13 @@ def _coadd_psf(stored: StoredObject) -> CoaddPsf:
         n_inputs, wcs_id = len(inputs), settings.integer("coaddwcs")
         kernel = _warping_kernel(stored, settings.text("warpingkernelname"), settings.integer("cachesize"))
     wcs = stored.read(wcs_id, Wcs)  # type: ignore[type-abstract]
-    boxes = _boxes(inputs)[:n_inputs]
+    boxes, polygons = exposure_rows.boxes(inputs), exposure_rows.valid_polygons(stored, inputs)
+    if not all(1 <= side <= _MAX_SIDE for box in boxes for side in box.shape):
+        raise FileFormatError("a CoaddPsf has an input whose box has no pixels, or absurdly many")
     psf_ids, wcs_ids = inputs.column("psf")[:n_inputs].tolist(), inputs.column("wcs")[:n_inputs].tolist()
     if 0 in psf_ids or 0 in wcs_ids:
         raise UnsupportedObjectError(stored.class_name, " where an input has no PSF or no WCS")
     weights = inputs.column("weight").astype(np.float64).tolist()
-    polygon_ids = inputs.column("validPolygon").tolist() if "validPolygon" in inputs else [0] * len(inputs)
     return CoaddPsf(
         [
             CoaddInput(
@@ -100,31 +100,13 @@ def _coadd_psf(stored: StoredObject) -> CoaddPsf:
                 stored.read(wcs_ids[i], Wcs),  # type: ignore[type-abstract]
                 boxes[i],
                 weights[i],
-                stored.read(polygon_ids[i], Polygon) if polygon_ids[i] else None,
+                polygons[i],
             )
             for i in range(n_inputs)
         ],
         wcs,
         kernel,
     )
-
-
-def _boxes(inputs: Rows) -> list[Box]:
-    """Read the boxes of all rows."""
-    corners = []
-    for name in _CORNER:
-        # The first version of tables had both coordinates in one column.
-        if name in inputs:
-            corners.append(inputs.column(name).astype(np.int64))
-        else:
-            corners.append(np.stack([inputs.column(f"{name}_{axis}") for axis in "xy"], axis=1).astype(np.int64))
-    low, high = corners
-    sizes = high - low + 1
-    if (sizes < 1).any() or (sizes > _MAX_SIDE).any():
-        raise FileFormatError("a CoaddPsf has an input whose box has no pixels, or absurdly many")
-    return [
-        Box(x0, y0, width, height) for (x0, y0), (width, height) in zip(low.tolist(), sizes.tolist(), strict=True)
-    ]
 
 
 def _warping_kernel(stored: StoredObject, name: str, n_fractions: int) -> WarpingKernel:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import FileFormatError
+from ..fits_file import Hdu
 
 _FORMAT = re.compile(r"(\d{0,9})([PQ]?)([A-Z])\s*(?:\(\d*\))?.*")
 _TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S", "X": "u1", "L": "S1"}
@@ -82,7 +83,7 @@ class TableBytes:
     Parameters
     ----------
     hdu
-        The table's HDU, as astropy opened it; its header is used, not its ``data``.
+        The table's HDU.
     formats
         The formats of all columns, in order.
 
@@ -92,21 +93,17 @@ class TableBytes:
         If the columns do not make up the rows, or the data are not all there.
     """
 
-    def __init__(self, hdu: Any, formats: list[ColumnFormat]) -> None:
+    def __init__(self, hdu: Hdu, formats: list[ColumnFormat]) -> None:
         header = hdu.header
         width, n_rows = int(header["NAXIS1"]), int(header["NAXIS2"])
         heap_size = int(header.get("PCOUNT", 0))
         columns_width = sum(column.width for column in formats)
         if columns_width != width or n_rows < 0 or heap_size < 0:
             raise FileFormatError(f"its columns take {columns_width} bytes a row, but its rows {width}")
-        place = hdu.fileinfo()
         gap = int(header.get("THEAP", width * n_rows)) - width * n_rows
-        if not 0 <= gap <= heap_size or width * n_rows + heap_size > place["datSpan"]:
+        if not 0 <= gap <= heap_size or width * n_rows + heap_size > hdu.data_size:
             raise FileFormatError("its rows and its heap do not fit in its data")
-        place["file"].seek(place["datLoc"])
-        data = place["file"].read(width * n_rows + heap_size)
-        if len(data) != width * n_rows + heap_size:
-            raise FileFormatError("its data end too early")
+        data = hdu.read(0, width * n_rows + heap_size)
         self.n_rows = n_rows
         self._rows = np.frombuffer(data, np.uint8, width * n_rows).reshape(n_rows, width)
         self._heap = data[width * n_rows + gap :]

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...catalog.footprint import Footprint
 from ...catalog.source_catalog import SourceCatalog
 from ...errors import FileFormatError, InputTableError
-from ..fits_file import open_fits
+from ..fits_file import FitsFile, open_fits
 from .footprints import OLD_COLUMN_CARDS, read_archived, read_from_columns
 from .table_hdu import StoredTable, is_afw_table, read_table
 
@@ -79,7 +78,7 @@ def read_afw_table(path: str | Path, *, hdu: int | str | None = None, footprints
         return _catalog(hdus, position, table, footprints=footprints)
 
 
-def _catalog(hdus: Any, position: int, table: StoredTable, *, footprints: bool) -> SourceCatalog:
+def _catalog(hdus: FitsFile, position: int, table: StoredTable, *, footprints: bool) -> SourceCatalog:
     schema, columns, metadata = table.schema, table.columns, table.metadata
     found: list[Footprint | None] | None = None
     archive = None
@@ -102,22 +101,19 @@ def _catalog(hdus: Any, position: int, table: StoredTable, *, footprints: bool) 
     return SourceCatalog(kept, columns, metadata, footprints=found, kind=table.kind, archive=archive)
 
 
-def _archive_bytes(hdus: Any, index: int) -> bytes:
+def _archive_bytes(hdus: FitsFile, index: int) -> bytes:
     """Return the HDUs of an archive as they are stored."""
     if not 0 < index < len(hdus):
         raise FileFormatError("it should be the archive's index, but is missing")
     count = int(hdus[index].header["AR_NCAT"])
     if not 0 < count <= len(hdus) - index:
         raise FileFormatError(f"its archive should have {count} tables, but the file ends before")
-    first, last = hdus[index].fileinfo(), hdus[index + count - 1].fileinfo()
-    first["file"].seek(first["hdrLoc"])
-    data: bytes = first["file"].read(last["datLoc"] + last["datSpan"] - first["hdrLoc"])
-    return data
+    return hdus.stored(index, index + count - 1)
 
 
-def _position(hdus: Any, hdu: int | str | None) -> int | None:
+def _position(hdus: FitsFile, hdu: int | str | None) -> int | None:
     if hdu is None:
-        return next((i for i in range(len(hdus)) if "TFIELDS" in hdus[i].header), None)
+        return next((i for i in range(len(hdus)) if hdus[i].is_table), None)
     if isinstance(hdu, int | np.integer):
         return int(hdu) if 0 <= hdu < len(hdus) else None
     wanted = hdu.upper()

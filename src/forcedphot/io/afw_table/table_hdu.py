@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...catalog.schema import Columns, Field, Schema
 from ...errors import FileFormatError
+from ..fits_file import Hdu
 from .columns import ColumnFormat, TableBytes, parse_format
 from .old_versions import OLD_SLOTS, old_aliases, split_compound
 
@@ -98,7 +99,7 @@ def table_version(header: Any) -> int:
     return int(header.get(VERSION_CARD, 0 if TYPE_CARD in header else CURRENT_VERSION))
 
 
-def read_table(hdu: Any) -> StoredTable:
+def read_table(hdu: Hdu) -> StoredTable:
     """Read a table.
 
     Raises
@@ -106,9 +107,9 @@ def read_table(hdu: Any) -> StoredTable:
     FileFormatError
         If it is no table, or damaged.
     """
-    header = hdu.header
-    if "TFIELDS" not in header:
+    if not hdu.is_table:
         raise FileFormatError("it is no table")
+    header = hdu.header.with_comments()
     if str(header.get("XTENSION", "")).strip() != "BINTABLE":
         raise FileFormatError("it is no binary table")
     version = table_version(header)

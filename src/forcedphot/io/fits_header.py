@@ -1,0 +1,131 @@
+"""Headers of FITS HDUs: plain cards are parsed here, others by astropy, which takes long for each."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+CARD_LENGTH = 80
+
+_VALUE = re.compile(
+    r"""[ ]*(?:
+        '(?P<text>[^'&]*)'
+        | (?P<integer>[+-]?[0-9]{1,40})
+        | (?P<number>[+-]?[0-9]{1,40}\.[0-9]{0,40}(?:E[+-]?[0-9]{1,3})?)
+        | (?P<truth>[TF])
+    )[ ]*(?:/.*)?""",
+    re.VERBOSE,
+)
+_PLAIN_NAME = re.compile(r"[A-Z0-9_-]{1,8}")
+_COMMENTARY = frozenset({"COMMENT", "HISTORY", ""})
+
+_WARNINGS_LOCK = Lock()
+"""To hold while warnings are ignored: their filters belong to the process, not to a thread."""
+
+
+@contextmanager
+def astropy_silent() -> Iterator[None]:
+    """Ignore what astropy warns of: damage is found by checks, and by what is then missing."""
+    from astropy.utils.exceptions import AstropyWarning
+
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        yield
+
+
+class FitsHeader(Mapping[str, Any]):
+    """The cards of a header that have values, by their names.
+
+    Of several cards of a name the first is found; `all_items` has all of them. Values are what astropy makes of
+    them, None for an empty one, and are parsed when they are asked for.
+
+    Parameters
+    ----------
+    raw
+        The header, of whole cards.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        # As astropy does it; only comments have other characters.
+        self._text = raw.decode("ascii", "replace").replace("\ufffd", "?")
+        self._cards = list(_named_cards(self._text))
+        self._first = dict(reversed(self._cards))
+
+    def __getitem__(self, name: str) -> Any:
+        return _value(self._first[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._first
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def all_items(self) -> Iterator[tuple[str, Any]]:
+        """List all cards in their order, those of one name one by one."""
+        return ((name, _value(card)) for name, card in self._cards)
+
+    def with_comments(self) -> Any:
+        """Return the whole header, comments and all, as an ``astropy.io.fits.Header``."""
+        from astropy.io.fits import Header
+
+        return Header.fromstring(self._text)
+
+
+def _named_cards(text: str) -> Iterator[tuple[str, str]]:
+    """Find the cards that have names; those that go on in CONTINUE cards are put together."""
+    cards = [text[i : i + CARD_LENGTH] for i in range(0, len(text), CARD_LENGTH)]
+    if "CONTINUE" in text:
+        cards = _joined(cards)
+    for card in cards:
+        name = card[:8].rstrip()
+        if name == "END":
+            return
+        if card[8:10] != "= " or not _PLAIN_NAME.fullmatch(name):
+            name = _name_by_astropy(card)
+        if name not in _COMMENTARY:
+            yield name, card
+
+
+def _joined(cards: list[str]) -> list[str]:
+    joined: list[str] = []
+    for card in cards:
+        if card.startswith("CONTINUE") and joined:
+            joined[-1] += card
+        else:
+            joined.append(card)
+    return joined
+
+
+def _value(card: str) -> Any:
+    match = _VALUE.fullmatch(card, 10) if card[8:10] == "= " and len(card) == CARD_LENGTH else None
+    if match is None:
+        return _value_by_astropy(card)
+    kind, value = match.lastgroup, match[match.lastindex or 0]
+    if kind == "text":
+        return value.rstrip()
+    if kind == "truth":
+        return value == "T"
+    return int(value) if kind == "integer" else float(value)
+
+
+def _name_by_astropy(card: str) -> str:
+    from astropy.io.fits import Card
+
+    with astropy_silent():
+        return str(Card.fromstring(card).keyword)
+
+
+def _value_by_astropy(card: str) -> Any:
+    from astropy.io.fits import Card
+    from astropy.io.fits.card import Undefined
+
+    with astropy_silent():
+        value = Card.fromstring(card).value
+    return None if isinstance(value, Undefined) else value
