@@ -7,7 +7,8 @@ import pytest
 from lsst.pex.config import Field
 
 from forcedphot import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
-from forcedphot.catalog.schema import Columns, Schema
+from forcedphot.catalog.schema import Schema
+from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.catalog_calculation import CatalogCalculationPlugin, CatalogCalculationPluginConfig, registry
 from forcedphot.simulation import simulate_exposure
 
@@ -22,16 +23,16 @@ class SignalToNoise(CatalogCalculationPlugin):
     def declare(self, schema: Schema) -> None:
         schema.add_field(f"{self.name}_value", "float64", "PSF flux over its error")
 
-    def calculate(self, columns: Columns) -> None:
-        ratio = columns["base_PsfFlux_instFlux"] / columns["base_PsfFlux_instFluxErr"]
-        columns[f"{self.name}_value"][:] = self.config.factor * ratio
+    def calculate(self, catalog: SourceCatalog) -> None:
+        ratio = catalog["base_PsfFlux_instFlux"] / catalog["base_PsfFlux_instFluxErr"]
+        catalog[f"{self.name}_value"][:] = self.config.factor * ratio
 
 
 class Rounded(SignalToNoise):
     execution_order = 6.0  # after the other
 
-    def calculate(self, columns: Columns) -> None:
-        columns[f"{self.name}_value"][:] = np.round(columns["test_SignalToNoise_value"])
+    def calculate(self, catalog: SourceCatalog) -> None:
+        catalog[f"{self.name}_value"][:] = np.round(catalog["test_SignalToNoise_value"])
 
 
 @pytest.fixture

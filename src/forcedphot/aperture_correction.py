@@ -1,14 +1,16 @@
 """ApplyApCorrTask: multiplies fluxes by the exposure's aperture corrections."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from lsst.pex.config import Config, DictField, Field, ListField
 
-from .catalog.schema import Columns, Schema
-from .conventions import FloatArray
+from .catalog.schema import Schema
+from .catalog.source_catalog import SourceCatalog
+from .conventions import Box
 from .exposure import Field as PositionField
+from .plugins import registry
 from .task import Task
 
 
@@ -33,10 +35,11 @@ class ApplyApCorrTask(Task):
     Parameters
     ----------
     schema
-        Schema of the columns; the fields ``_apCorr``, ``_apCorrErr`` and ``_flag_apCorr`` of each
+        Schema of the catalogs; the fields ``_apCorr``, ``_apCorrErr`` and ``_flag_apCorr`` of each
         flux are added.
     fluxes
-        Flux fields to correct, without ``_instFlux``.
+        Flux fields to correct, without ``_instFlux``; all of the schema that plugins register under their own
+        name if None.
     arguments
         Those of `Task`.
     """
@@ -44,8 +47,10 @@ class ApplyApCorrTask(Task):
     ConfigClass = ApplyApCorrConfig
     _DefaultName = "applyApCorr"
 
-    def __init__(self, *, schema: Schema, fluxes: list[str], **arguments: Any) -> None:
+    def __init__(self, schema: Schema, fluxes: Iterable[str] | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
+        if fluxes is None:
+            fluxes = sorted(name for name in registry if registry[name].aperture_corrected)
         self.fluxes = [
             name
             for name in dict.fromkeys([*fluxes, *self.config.proxies])
@@ -61,9 +66,9 @@ class ApplyApCorrTask(Task):
             schema.add_field(f"{name}_flag_apCorr", "bool", f"set if unable to aperture correct {name}")
 
     def run(
-        self, columns: Columns, corrections: Mapping[str, PositionField], x: FloatArray, y: FloatArray
+        self, catalog: SourceCatalog, apCorrMap: Mapping[str, PositionField], *, bbox: Box | None = None
     ) -> None:
-        """Correct the fluxes in place.
+        """Correct the fluxes of a catalog in place.
 
         Flux and error are multiplied by the correction at the source; its own error is taken as 0,
         as in the pipelines. Where the correction is missing, not finite or not positive, they are
@@ -71,17 +76,21 @@ class ApplyApCorrTask(Task):
 
         Parameters
         ----------
-        columns
-            The catalog's columns.
-        corrections
-            Fields by name, such as ``base_PsfFlux_instFlux``.
-        x, y
-            Positions, pixels; NaN allowed.
+        catalog
+            The catalog, with a slot for centroids.
+        apCorrMap
+            Corrections by name, such as ``base_PsfFlux_instFlux``.
+        bbox
+            The image's box: what is outside it cannot be corrected. None for no limit.
         """
+        x, y = catalog["slot_Centroid_x"], catalog["slot_Centroid_y"]
+        columns = catalog.columns
         self.log.info("Applying aperture corrections to %d instFlux fields", len(self.fluxes))
         located = np.isfinite(x) & np.isfinite(y)
+        if bbox is not None:
+            located &= bbox.contains(x, y)
         for name in self.fluxes:
-            model = corrections.get(f"{self.config.proxies.get(name, name)}_instFlux")
+            model = apCorrMap.get(f"{self.config.proxies.get(name, name)}_instFlux")
             factor = np.full(len(x), np.nan)
             if model is None:
                 self.log.warning("The image has no aperture correction for %s; its fluxes are flagged", name)

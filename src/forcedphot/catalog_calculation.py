@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from lsst.pex.config import Config, Registry
 
-from .catalog.schema import Columns, Schema
+from .catalog.schema import Schema
+from .catalog.source_catalog import SourceCatalog
 from .task import Task
 
 
@@ -39,8 +40,8 @@ class CatalogCalculationPlugin(ABC):
         """Add the plugin's fields to the schema."""
 
     @abstractmethod
-    def calculate(self, columns: Columns) -> None:
-        """Fill the plugin's columns from the others."""
+    def calculate(self, catalog: SourceCatalog) -> None:
+        """Fill the plugin's columns from the others, ``catalog[name]`` by field or alias."""
 
 
 registry = Registry(CatalogCalculationPluginConfig)
@@ -72,7 +73,7 @@ class CatalogCalculationTask(Task):
         names = sorted(self.config.plugins.names, key=lambda name: (registry[name].execution_order, name))
         self.plugins = [registry[name](self.config.plugins[name], name, schema) for name in names]
 
-    def run(self, columns: Columns) -> None:
-        """Fill the calculations' columns in place."""
+    def run(self, measCat: SourceCatalog) -> None:
+        """Fill the calculations' columns of a catalog in place."""
         for plugin in self.plugins:
-            plugin.calculate(columns)
+            plugin.calculate(measCat)

@@ -12,6 +12,7 @@
   pipelines do; calibrated ones are in nJy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,4 +112,58 @@ class CellGrid:
         column = (nearest_pixel(x[inside]).astype(np.int64) - self.box.x0) // self.cell_width
         row = (nearest_pixel(y[inside]).astype(np.int64) - self.box.y0) // self.cell_height
         result[inside] = values[row, column]
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The pixels of n footprints, row by row, in the image's pixel frame.
+
+    Parameters
+    ----------
+    y, x0, x1
+        Row, first and last column (inclusive) of each span, int64, shape (number of spans,).
+    first
+        The spans of footprint i are those from ``first[i]`` to ``first[i + 1]``; int64, shape (n + 1,).
+    """
+
+    y: IntArray
+    x0: IntArray
+    x1: IntArray
+    first: IntArray
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    @classmethod
+    def of(cls, footprints: Sequence[npt.NDArray[np.integer[Any]]]) -> "Spans":
+        """Join footprints, each of shape (number of spans, 3): y, x0, x1."""
+        rows = np.concatenate([np.zeros((0, 3), dtype=np.int64), *footprints]).astype(np.int64)
+        first = np.concatenate([[0], np.cumsum([len(spans) for spans in footprints])]).astype(np.int64)
+        y, x0, x1 = np.ascontiguousarray(rows.T)
+        return cls(y, x0, x1, first)
+
+    def take(self, rows: IntArray) -> "Spans":
+        """Return some of the footprints."""
+        counts = np.diff(self.first)[rows]
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        index = np.arange(first[-1]) - np.repeat(first[:-1] - self.first[rows], counts)
+        return Spans(self.y[index], self.x0[index], self.x1[index], first)
+
+    def shifted(self, dx: int, dy: int) -> "Spans":
+        """Return the footprints, moved by whole pixels."""
+        return Spans(self.y + dy, self.x0 + dx, self.x1 + dx, self.first)
+
+    def boxes(self) -> IntArray:
+        """Return the smallest box around each footprint, shape (n, 4): x and y of its first and last pixel.
+
+        An empty one ends before it begins.
+        """
+        result = np.tile(np.array([0, 0, -1, -1]), (len(self), 1))
+        filled = np.flatnonzero(np.diff(self.first))
+        starts = self.first[filled]
+        result[filled, 0] = np.minimum.reduceat(self.x0, starts) if len(starts) else 0
+        result[filled, 1] = np.minimum.reduceat(self.y, starts) if len(starts) else 0
+        result[filled, 2] = np.maximum.reduceat(self.x1, starts) if len(starts) else 0
+        result[filled, 3] = np.maximum.reduceat(self.y, starts) if len(starts) else 0
         return result

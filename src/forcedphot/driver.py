@@ -14,18 +14,22 @@ from lsst.pex.config import ChoiceField, Config, ConfigurableField, Field
 from .aperture_correction import ApplyApCorrTask
 from .catalog.flux_units import add_magnitudes, convert_fluxes, has_photo_calib, photo_calib_of
 from .catalog.schema import Columns, Schema
+from .catalog.source_catalog import SourceCatalog
 from .catalog.tables import read_positions, to_table
 from .catalog_calculation import CatalogCalculationTask
-from .conventions import FloatArray
+from .conventions import FloatArray, IntArray
 from .errors import ConfigurationError, ExposureError
 from .exposure import Exposure
-from .measurement import ForcedMeasurementTask
-from .plugins import ReferenceCatalog
+from .measurement import MINIMAL_SCHEMA, ForcedMeasurementTask
 from .task import Task
 from .variance_scaling import ScaleVarianceTask
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+REFERENCE_SCHEMA = MINIMAL_SCHEMA.copy()
+"""What a table of positions says of each source."""
+REFERENCE_SCHEMA.add_field("deblend_nChild", "int32", "Needed for minimal forced photometry schema")
 
 _PROGRESS_FROM = 20_000
 """Fewer sources than this are done before a progress bar could be read."""
@@ -76,6 +80,20 @@ class ForcedMeasurementDriverConfig(Config):
     numThreads = Field[int](doc="Threads to measure with; 0 for all processors", default=1)
     doProgress = Field[bool](doc="Show a progress bar for long runs?", default=False)
 
+    def setDefaults(self) -> None:
+        """Measure point sources at sky positions, neighbours left in place."""
+        super().setDefaults()
+        self.measurement.plugins.names = [
+            "base_PixelFlags",
+            "base_TransformedCentroidFromCoord",
+            "base_PsfFlux",
+            "base_CircularApertureFlux",
+        ]
+        self.measurement.slots.centroid = "base_TransformedCentroidFromCoord"
+        self.measurement.slots.shape = None
+        self.measurement.slots.psfFlux = "base_PsfFlux"
+        self.measurement.doReplaceWithNoise = False
+
     def validate(self) -> None:
         """Refuse detection and deblending, which forced measurement does not do."""
         super().validate()
@@ -121,11 +139,10 @@ class ForcedMeasurementDriverTask(Task):
         super().__init__(config=config, **arguments)
         if self.config.doScaleVariance:
             self.makeSubtask("scaleVariance")
-        self.makeSubtask("measurement")
+        self.makeSubtask("measurement", refSchema=REFERENCE_SCHEMA)
         self.schema = self.measurement.schema
         if self.config.doApCorr:
-            fluxes = [plugin.name for plugin in self.measurement.plugins if plugin.aperture_corrected]
-            self.makeSubtask("applyApCorr", schema=self.schema, fluxes=fluxes)
+            self.makeSubtask("applyApCorr", schema=self.schema, fluxes=self.measurement.corrected_fluxes)
         if self.config.doRunCatalogCalculation:
             self.makeSubtask("catalogCalculation", schema=self.schema)
 
@@ -176,31 +193,35 @@ class ForcedMeasurementDriverTask(Task):
         ids, ra, dec = read_positions(table, id_column_name, ra_column_name, dec_column_name)
         self._warn_of_duplicates(ids, id_column_name)
         exposure = as_exposure(exposure)
-        metadata = dict(self.measurement.metadata)
+        metadata = {}
         if self.config.doScaleVariance:
             self.log.info("Scaling variance plane for a single band")
             exposure, metadata["VARIANCE_SCALE"] = self.scaleVariance.run(exposure)
         self.log.info(
             "Measuring %d sources in a single band using '%s'", len(ids), type(self.measurement).__name__
         )
+        references = _reference_catalog(ids, ra, dec)
+        sources = self.measurement.generateMeasCat(exposure, references)
+        self.measurement.attachPsfShapeFootprints(sources, exposure, scaling=psf_footprint_scaling)
         with _progress(len(ids), show=self.config.doProgress) as on_progress:
-            columns = self.measurement.run(
-                ReferenceCatalog(id=ids, ra=ra, dec=dec),
+            self.measurement.run(
+                sources,
                 exposure,
-                footprint_scaling=psf_footprint_scaling,
+                references,
+                exposureId=getattr(idGenerator, "catalog_id", None),
                 n_threads=self.config.numThreads or os.cpu_count() or 1,
                 refuse_off_image=self.config.offImage == "raise",
                 on_progress=on_progress,
             )
-        self._correct(columns, exposure, idGenerator)
+        self._correct(sources, exposure, idGenerator)
         self.log.info(
             "Finished processing for a single band; output catalog has %d fields and %d records",
             len(self.schema),
             len(ids),
         )
-        schema, columns = self._in_requested_units(columns, exposure)
+        schema, columns = self._in_requested_units(sources.columns, exposure)
         # The pipelines' own record id would be confused with the caller's.
-        return to_table(schema, columns, metadata, drop=("id",))
+        return to_table(schema, columns, sources.metadata | metadata, drop=("id",))
 
     def run(self, *arguments: Any, **keywords: Any) -> NoReturn:
         """Refuse, as the original does: forced measurement needs positions."""
@@ -226,7 +247,7 @@ class ForcedMeasurementDriverTask(Task):
                 repeated[0],
             )
 
-    def _correct(self, columns: Columns, exposure: Exposure, id_generator: Any) -> None:
+    def _correct(self, sources: SourceCatalog, exposure: Exposure, id_generator: Any) -> None:
         """Apply aperture corrections and catalog calculations, as configured."""
         if self.config.doApCorr:
             self.log.info("Applying aperture corrections to a single band")
@@ -237,13 +258,10 @@ class ForcedMeasurementDriverTask(Task):
                     getattr(id_generator, "catalog_id", 0),
                 )
             else:
-                x, y = self._centroids(columns)
-                inside = exposure.bbox.contains(x, y)  # the fields say nothing about the rest
-                x, y = np.where(inside, x, np.nan), np.where(inside, y, np.nan)
-                self.applyApCorr.run(columns, exposure.aperture_corrections, x, y)
+                self.applyApCorr.run(sources, exposure.aperture_corrections, bbox=exposure.bbox)
         if self.config.doRunCatalogCalculation:
             self.log.info("Running catalog calculation on a single band")
-            self.catalogCalculation.run(columns)
+            self.catalogCalculation.run(sources)
 
     def _centroids(self, columns: Columns) -> tuple[FloatArray, FloatArray]:
         prefix = self.config.measurement.slots.centroid
@@ -274,6 +292,12 @@ class ForcedMeasurementDriverTask(Task):
             if with_magnitudes:
                 schema, columns = add_magnitudes(schema, columns, scale)
         return schema, columns
+
+
+def _reference_catalog(ids: IntArray, ra: FloatArray, dec: FloatArray) -> SourceCatalog:
+    columns = REFERENCE_SCHEMA.allocate(len(ids))
+    columns["id"][:], columns["coord_ra"][:], columns["coord_dec"][:] = ids, ra, dec
+    return SourceCatalog(REFERENCE_SCHEMA, columns)
 
 
 def as_exposure(image: Any) -> Exposure:

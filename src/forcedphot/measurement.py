@@ -1,108 +1,33 @@
 """ForcedMeasurementTask: runs plugins on batches of sources and fills the columns of their schema."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from lsst.pex.config import Config, ConfigField, DictField, Field
 
-from .catalog.schema import Columns, Schema
+from .batches import BatchRun, spatial_order
+from .catalog.footprint import ShapedFootprints
+from .catalog.schema import Schema
+from .catalog.source_catalog import SourceCatalog
 from .conventions import BoolArray, FloatArray, IntArray
-from .errors import ConfigurationError, ExposureError, OffImageError
+from .errors import ConfigurationError, ExposureError, InputTableError, OffImageError
 from .exposure import Exposure, Wcs
-from .plugins import CentroidPlugin, ForcedPlugin, ReferenceCatalog, SourceBatch, registry
+from .footprints import transformed_footprints
+from .measurement_config import ForcedMeasurementConfig
+from .neighbours import NeighbourReplacement
+from .plugins import ForcedPlugin, registry
 from .plugins.base import INVALID_PSF_FLAG, missing_component
 from .task import Task
 
-BATCH_SIZE = 256
-"""Sources measured together: their PSF images should fit in a core's cache. Fixed, so that results
-do not depend on the number of threads."""
-
-_REFERENCE_FIELDS = {
-    "id": ("int64", "unique ID", ""),
-    "parent": ("int64", "unique ID of parent source", ""),
-    "deblend_nChild": ("int32", "Needed for minimal forced photometry schema", ""),
-    "coord_ra": ("Angle", "position in ra/dec", ""),
-    "coord_dec": ("Angle", "position in ra/dec", ""),
-}
-
-
-class SourceSlotConfig(Config):
-    """Which plugin fills each slot; None leaves a slot out."""
-
-    centroid = Field[str](
-        doc="Plugin of the centroid slot, which runs first", default="base_TransformedCentroidFromCoord"
-    )
-    shape = Field[str](doc="Plugin of the shape slot", default=None, optional=True)
-    psfShape = Field[str](doc="Field prefix of the PSF shape slot", default=None, optional=True)
-    apFlux = Field[str](doc="Field prefix of the aperture flux slot", default=None, optional=True)
-    modelFlux = Field[str](doc="Plugin of the model flux slot", default=None, optional=True)
-    psfFlux = Field[str](doc="Plugin of the PSF flux slot", default="base_PsfFlux", optional=True)
-    gaussianFlux = Field[str](doc="Plugin of the Gaussian flux slot", default=None, optional=True)
-    calibFlux = Field[str](doc="Field prefix of the flux slot for calibration", default=None, optional=True)
-
-    def targets(self) -> Iterator[tuple[str, str]]:
-        """Yield the slots in use: their alias, such as slot_PsfFlux, and what it stands for."""
-        for name, target in self.toDict().items():
-            if target is not None:
-                yield f"slot_{name[0].upper()}{name[1:]}", target
-
-
-class ForcedMeasurementConfig(Config):
-    """Configuration of `ForcedMeasurementTask`."""
-
-    plugins = registry.makeField(
-        doc="Plugins to run, and their configuration",
-        default=[
-            "base_PixelFlags",
-            "base_TransformedCentroidFromCoord",
-            "base_PsfFlux",
-            "base_CircularApertureFlux",
-        ],
-        multi=True,
-    )
-    slots = ConfigField(dtype=SourceSlotConfig, doc="Aliases of fields by what they are used for")
-    copyColumns = DictField(
-        keytype=str,
-        itemtype=str,
-        doc="Columns of the reference catalog to copy, and their names in the output",
-        default={
-            "id": "objectId",
-            "parent": "parentObjectId",
-            "deblend_nChild": "deblend_nChild",
-            "coord_ra": "coord_ra",
-            "coord_dec": "coord_dec",
-        },
-    )
-    doReplaceWithNoise = Field[bool](
-        doc="Replace the other sources with noise while one is measured? Not supported yet.", default=False
-    )
-
-    def validate(self) -> None:
-        """Refuse slots that no plugin fills, and what is not supported."""
-        super().validate()
-        names = set(self.plugins.names)
-        for slot, target in self.slots.targets():
-            # A flux slot may name one of the fields of a plugin (base_CircularApertureFlux_12_0).
-            if not any(target == name or target.startswith(f"{name}_") for name in names):
-                raise ConfigurationError(
-                    f"{slot} is {target}, but no plugin that runs fills it; the plugins are "
-                    f"{', '.join(sorted(names))}. Add it to measurement.plugins.names or set the slot to None."
-                )
-        if not issubclass(registry[self.slots.centroid], CentroidPlugin):
-            raise ConfigurationError(
-                f"{self.slots.centroid} does not measure centroids; it cannot fill their slot."
-            )
-        for column in self.copyColumns:
-            if column not in _REFERENCE_FIELDS:
-                raise ConfigurationError(
-                    f"copyColumns names {column!r}; the reference catalog has {', '.join(_REFERENCE_FIELDS)}."
-                )
-        if self.doReplaceWithNoise:
-            raise ConfigurationError(
-                "doReplaceWithNoise = True is not supported yet; set it to False to measure sources as they are."
-            )
+MINIMAL_SCHEMA = Schema()
+"""The fields that every catalog of sources has."""
+MINIMAL_SCHEMA.add_field("id", "int64", "unique ID")
+MINIMAL_SCHEMA.add_field("coord_ra", "Angle", "position in ra/dec")
+MINIMAL_SCHEMA.add_field("coord_dec", "Angle", "position in ra/dec")
+MINIMAL_SCHEMA.add_field("parent", "int64", "unique ID of parent source")
 
 
 class ForcedMeasurementTask(Task):
@@ -110,67 +35,158 @@ class ForcedMeasurementTask(Task):
 
     Parameters
     ----------
+    refSchema
+        Schema of the reference catalogs.
+    algMetadata
+        Mapping in which plugins record their settings; a new one if None.
     arguments
         Those of `Task`.
 
     Attributes
     ----------
     schema
-        The output's fields: those of the reference, then each plugin's, in execution order.
-    metadata
-        What plugins recorded of their settings.
+        The output's fields: the minimal ones, those copied from the reference, then each plugin's, in
+        execution order.
+
+    Raises
+    ------
+    ConfigurationError
+        If the reference lacks a column to copy, or what a plugin needs.
     """
 
     ConfigClass = ForcedMeasurementConfig
     _DefaultName = "measurement"
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, refSchema: Schema, algMetadata: dict[str, Any] | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.schema = Schema()
-        self.metadata: dict[str, Any] = {}
-        for name in ("id", "coord_ra", "coord_dec", "parent"):
-            self.schema.add_field(name, *_REFERENCE_FIELDS[name])
+        self.refSchema = refSchema
+        self.algMetadata: dict[str, Any] = {} if algMetadata is None else algMetadata
+        self.schema = MINIMAL_SCHEMA.copy()
         for source, target in self.config.copyColumns.items():
+            if not refSchema.has(source):
+                raise ConfigurationError(
+                    f"copyColumns names {source!r}, which the reference catalog has not; it has "
+                    f"{', '.join(refSchema.getOrderedNames())}."
+                )
             if target not in self.schema:
-                self.schema.add_field(target, *_REFERENCE_FIELDS[source])
+                self.schema.add(dataclasses.replace(refSchema.find(source).field, name=target))
         for alias, target in self.config.slots.targets():
             self.schema.set_alias(alias, target)
-        self.plugins: list[ForcedPlugin] = [
-            registry[name](config, name, self.schema, self.metadata) for name, config in self._ordered_plugins()
-        ]
+        self.plugins = self._make_plugins(self.config.plugins, "")
+        self.undeblended = self._make_plugins(self.config.undeblended, self.config.undeblendedPrefix)
+        # Declared in order, but all others may start from the slot.
+        self.plugins.sort(key=lambda plugin: plugin.name != self.config.slots.centroid)
         self.schema.add_field(INVALID_PSF_FLAG, "bool", "Invalid PSF at this location.")
 
-    def _ordered_plugins(self) -> list[tuple[str, Any]]:
-        """Sort the plugins: the centroid slot's first, the others by execution order and name."""
-        configured = [(name, self.config.plugins[name]) for name in self.config.plugins.names]
-        centroid = self.config.slots.centroid
-        return sorted(
-            configured, key=lambda item: (item[0] != centroid, registry[item[0]].execution_order, item[0])
-        )
+    def _make_plugins(self, choice: Any, prefix: str) -> list[ForcedPlugin]:
+        """Make plugins by execution order and name; each declares its fields."""
+        names = sorted(choice.names, key=lambda name: (registry[name].execution_order, name))
+        return [
+            registry[name](choice[name], prefix + name, self.schema, self.algMetadata, self.refSchema)
+            for name in names
+        ]
 
-    def run(
+    @property
+    def corrected_fluxes(self) -> list[str]:
+        """Fluxes that aperture corrections apply to, without ``_instFlux``."""
+        return [flux for plugin in [*self.plugins, *self.undeblended] for flux in plugin.corrected_fluxes]
+
+    def generateMeasCat(
         self,
-        reference: ReferenceCatalog,
-        exposure: Exposure,
-        reference_wcs: Wcs | None = None,
-        *,
-        footprint_scaling: float = 3.0,
-        n_threads: int = 1,
-        refuse_off_image: bool = False,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> Columns:
-        """Measure all sources of a reference catalog.
+        exposure: Exposure,  # noqa: ARG002
+        refCat: SourceCatalog,
+        refWcs: Wcs | None = None,  # noqa: ARG002
+        idFactory: Callable[[int], IntArray] | None = None,
+    ) -> SourceCatalog:
+        """Make the catalog to measure into: a row for each row of the reference, with the copied columns.
 
         Parameters
         ----------
-        reference
-            The sources, in any order.
+        exposure, refWcs
+            Without effect; the pipelines' method has them.
+        refCat
+            The reference catalog.
+        idFactory
+            Called with a number of ids to make; 1, 2, ... if None.
+        """
+        n = len(refCat)
+        columns = self.schema.allocate(n)
+        columns["id"][:] = np.arange(1, n + 1) if idFactory is None else idFactory(n)
+        for source, target in self.config.copyColumns.items():
+            columns[target][:] = refCat[source]
+        return SourceCatalog(self.schema, columns, self.algMetadata)
+
+    def attachPsfShapeFootprints(self, sources: SourceCatalog, exposure: Exposure, scaling: float = 3) -> None:
+        """Give sources the ellipse of the PSF's second moments as footprint, with its axes scaled.
+
+        Parameters
+        ----------
+        sources
+            Catalog with the sources' coordinates; changed.
+        exposure
+            The image, with WCS and PSF.
+        scaling
+            Factor of the ellipse's axes.
+        """
+        if exposure.wcs is None:
+            raise ExposureError(missing_component(exposure, "WCS"))
+        ra, dec = sources["coord_ra"], sources["coord_dec"]
+        # Beyond the poles a WCS may come back to the image on the other side.
+        x, y = exposure.wcs.sky_to_pixel(ra, np.where(np.abs(dec) <= np.pi / 2, dec, np.nan))
+        sources.footprints = ShapedFootprints(exposure, x, y, scaling)
+
+    def attachTransformedFootprints(
+        self, sources: SourceCatalog, refCat: SourceCatalog, exposure: Exposure, refWcs: Wcs
+    ) -> None:
+        """Give sources the footprints of the reference, mapped to the image; heavy ones lose their pixels' values.
+
+        Parameters
+        ----------
+        sources
+            Catalog, row for row with the reference; changed.
+        refCat
+            Reference with footprints.
+        exposure
+            The image, with a WCS.
+        refWcs
+            WCS of the reference's footprints.
+        """
+        if exposure.wcs is None:
+            raise ExposureError(missing_component(exposure, "WCS"))
+        if refCat.footprints is None:
+            raise InputTableError("The reference catalog has no footprints to transform.")
+        sources.footprints = transformed_footprints(refCat.footprints, refWcs, exposure.wcs, exposure.bbox)
+
+    def run(
+        self,
+        measCat: SourceCatalog,
+        exposure: Exposure,
+        refCat: SourceCatalog,
+        refWcs: Wcs | None = None,
+        exposureId: int | None = None,
+        beginOrder: float | None = None,
+        endOrder: float | None = None,
+        *,
+        n_threads: int = 1,
+        refuse_off_image: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Measure all sources of a catalog, in place.
+
+        Parameters
+        ----------
+        measCat
+            What `generateMeasCat` made, with footprints; its other columns are filled.
         exposure
             The image to measure; not changed.
-        reference_wcs
-            WCS of the reference centroids; the exposure's own if None.
-        footprint_scaling
-            Size of the footprints in units of the PSF's second-moment ellipse.
+        refCat
+            The reference catalog, row for row.
+        refWcs
+            WCS of the reference's centroids; the exposure's own if None.
+        exposureId
+            Seed of the noise in place of neighbours; 0 if None.
+        beginOrder, endOrder
+            Only plugins whose execution order is in this range, without its end, are run.
         n_threads
             Threads to share the sources among; results do not depend on it.
         refuse_off_image
@@ -178,112 +194,76 @@ class ForcedMeasurementTask(Task):
         on_progress
             Called with the number of sources after each batch.
 
-        Returns
-        -------
-        The schema's columns, row for row with the reference.
-
         Raises
         ------
         ExposureError
             If the exposure lacks what a plugin needs.
+        InputTableError
+            If the catalogs differ in length, or footprints are needed and there are none.
         OffImageError
             If ``refuse_off_image`` and a centre is outside the image or not finite.
         """
+        if len(measCat) != len(refCat):
+            raise InputTableError(
+                f"There are {len(measCat)} sources and {len(refCat)} references; rows must agree."
+            )
         if exposure.wcs is None:
             raise ExposureError(missing_component(exposure, "WCS"))
-        self.log.info("Performing forced measurement on %d sources", len(reference))
-        centroids = {
-            plugin.name: plugin.locate(reference, exposure.wcs, reference_wcs or exposure.wcs)
-            for plugin in self.plugins
-            if isinstance(plugin, CentroidPlugin)
-        }
-        x, y = centroids[self.config.slots.centroid]
+        self.log.info("Performing forced measurement on %d sources", len(measCat))
+        run = BatchRun(measCat, exposure, refCat, refWcs or exposure.wcs, n_threads)
+        run.locate(self.plugins, self.config.slots.centroid, exposure.wcs)
+        x, y = run.x, run.y
         inside = exposure.bbox.contains(x, y)
         if refuse_off_image and not inside.all():
-            raise OffImageError(_off_image_message(reference, exposure, x, y, ~inside))
-        order = _spatial_order(x, y, inside)
-        reference, x, y = reference.take(order), x[order], y[order]
-        columns = self.schema.allocate(len(reference))
-        self._copy_reference(reference, columns)
-        for name, (column, row) in centroids.items():
-            columns[f"{name}_x"][:], columns[f"{name}_y"][:] = column[order], row[order]
-        n_inside = int(inside.sum())
+            raise OffImageError(_off_image_message(refCat, exposure, x, y, ~inside))
+        deblended = [plugin for plugin in self.plugins if _is_chosen(plugin, beginOrder, endOrder)]
+        undeblended = [plugin for plugin in self.undeblended if _is_chosen(plugin, beginOrder, endOrder)]
+        run.fail([*deblended, *undeblended], np.flatnonzero(~inside))
+        rows = spatial_order(x, y, np.flatnonzero(inside))
+        if self.config.doReplaceWithNoise:
+            replacement = self._replace_neighbours(measCat, exposure, refCat, exposureId)
+            run.measure_deblended(deblended, replacement, rows, on_progress)
+            run.measure(undeblended, exposure, rows)
+        else:
+            run.measure([*deblended, *undeblended], exposure, rows, on_progress)
 
-        def measure_batch(start: int) -> int:
-            rows = slice(start, min(start + BATCH_SIZE, n_inside))
-            batch = SourceBatch(
-                exposure,
-                reference.take(rows),
-                {name: values[rows] for name, values in columns.items()},
-                x[rows],
-                y[rows],
-                footprint_scaling=footprint_scaling,
+    def _replace_neighbours(
+        self, measCat: SourceCatalog, exposure: Exposure, refCat: SourceCatalog, exposure_id: int | None
+    ) -> NeighbourReplacement:
+        if measCat.footprints is None:
+            raise InputTableError(
+                "doReplaceWithNoise needs footprints to replace; call attachPsfShapeFootprints or "
+                "attachTransformedFootprints first, or set it to False."
             )
-            for plugin in self.plugins:
-                if plugin.config.doMeasure:
-                    plugin.measure(batch)
-            return rows.stop - start
-
-        _run_all(measure_batch, range(0, n_inside, BATCH_SIZE), n_threads, on_progress)
-        rows = slice(n_inside, None)
-        for plugin in self.plugins:
-            plugin.fail(columns, rows, np.isfinite(x[rows]) & np.isfinite(y[rows]))
-        for name, values in columns.items():
-            columns[name] = np.empty_like(values)
-            columns[name][order] = values
-        return columns
-
-    def _copy_reference(self, reference: ReferenceCatalog, columns: Columns) -> None:
-        available = {
-            "id": reference.id,
-            "coord_ra": reference.ra,
-            "coord_dec": reference.dec,
-            **reference.columns,
+        config = self.config.noiseReplacer
+        measCat.metadata |= {
+            "NOISE_SEED_MULTIPLIER": config.noiseSeedMultiplier,
+            "NOISE_SOURCE": config.noiseSource,
+            "NOISE_OFFSET": config.noiseOffset,
         }
-        for name in ("id", "coord_ra", "coord_dec"):
-            columns[name][:] = available[name]
-        for source, target in self.config.copyColumns.items():
-            if source in available:
-                columns[target][:] = available[source]
+        if exposure_id is not None:
+            measCat.metadata["NOISE_EXPOSURE_ID"] = exposure_id
+        return NeighbourReplacement(
+            config, exposure, measCat.footprints, refCat["id"], refCat["parent"], exposure_id or 0
+        )
 
 
-def _spatial_order(x: FloatArray, y: FloatArray, inside: BoolArray) -> IntArray:
-    """Order sources so that a batch covers a compact part of the image; those outside it go last."""
-    n_inside = int(inside.sum())
-    rows = np.flatnonzero(inside)
-    if n_inside > BATCH_SIZE:
-        area = np.ptp(x[rows]) * np.ptp(y[rows])
-        band = np.floor(y[rows] / max(np.sqrt(BATCH_SIZE * area / n_inside), 1.0))
-        rows = rows[np.lexsort((y[rows], x[rows], band))]
-    return np.concatenate([rows, np.flatnonzero(~inside)])
-
-
-def _run_all(
-    measure_batch: Callable[[int], int],
-    starts: range,
-    n_threads: int,
-    on_progress: Callable[[int], None] | None,
-) -> None:
-    """Run all batches, in threads if there are to be several, and report each one's size."""
-    if n_threads > 1 and len(starts) > 1:
-        with ThreadPoolExecutor(n_threads) as pool:
-            for n_measured in pool.map(measure_batch, starts):
-                if on_progress is not None:
-                    on_progress(n_measured)
-        return
-    for start in starts:
-        n_measured = measure_batch(start)
-        if on_progress is not None:
-            on_progress(n_measured)
+def _is_chosen(plugin: ForcedPlugin, begin_order: float | None, end_order: float | None) -> bool:
+    order = plugin.execution_order
+    return bool(
+        plugin.config.doMeasure
+        and (begin_order is None or order >= begin_order)
+        and (end_order is None or order < end_order)
+    )
 
 
 def _off_image_message(
-    reference: ReferenceCatalog, exposure: Exposure, x: FloatArray, y: FloatArray, outside: BoolArray
+    reference: SourceCatalog, exposure: Exposure, x: FloatArray, y: FloatArray, outside: BoolArray
 ) -> str:
     first = int(np.flatnonzero(outside)[0])
     return (
         f"{int(outside.sum())} of {len(reference)} positions are not on the image ({exposure.bbox}); the first is "
-        f"id {reference.id[first]} at ra {np.degrees(reference.ra[first]):.6f}, dec "
-        f"{np.degrees(reference.dec[first]):.6f} deg, x {x[first]:.2f}, y {y[first]:.2f}. "
+        f"id {reference['id'][first]} at ra {np.degrees(reference['coord_ra'][first]):.6f}, dec "
+        f"{np.degrees(reference['coord_dec'][first]):.6f} deg, x {x[first]:.2f}, y {y[first]:.2f}. "
         "Leave them out, or let them be flagged (offImage = 'flag')."
     )

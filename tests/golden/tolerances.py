@@ -50,10 +50,26 @@ def allowed_difference(
         return 1e-9 * values
     if name.endswith(("_area", "_chi2")):
         return psf.area_and_chi2 * values
-    if "Centroid" in name:
+    if "TransformedCentroid" in name or name.startswith("slot_Centroid"):
         return np.full_like(values, 1e-6)
     if name.startswith("coord_"):
         return 1e-15 * values
-    relative, of_error = psf[:2] if "PsfFlux" in name else (1e-5, 1e-3)
-    error = np.abs(np.asarray(expected[name.removesuffix("Err") + "Err"], dtype=np.float64))
-    return relative * values + of_error * error
+    error = _error_of(expected, name)
+    if name.startswith(_LOCAL):
+        return 1e-5 * values + 1e-12 * np.nanmax(values, initial=0.0)
+    if "instFlux" in name and not name.startswith(_SHAPES):
+        relative, of_error = psf[:2] if "PsfFlux" in name or "GaussianFlux" in name else (1e-5, 1e-3)
+        return relative * values + of_error * error
+    return np.fmax(1e-4 * values, 1e-3 * error)
+
+
+_LOCAL = ("base_LocalBackground", "base_Variance", "base_LocalWcs", "base_LocalPhotoCalib")
+_SHAPES = ("base_SdssShape", "base_SdssCentroid", "ext_shapeHSM", "base_Blendedness", "base_PeakLikelihood")
+
+
+def _error_of(expected: Table, name: str) -> npt.NDArray[np.float64]:
+    """Return the column of a value's own error; 0 where there is none."""
+    stem = name.removesuffix("Err")
+    if f"{stem}Err" not in expected.colnames:
+        return np.zeros(len(expected))
+    return np.abs(np.asarray(expected[f"{stem}Err"], dtype=np.float64))

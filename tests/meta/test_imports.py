@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": _GROUND,
     "psf": _IMAGE,
     "exposure": _IMAGE,
-    "catalog": {*_GROUND, "exposure"},
+    "catalog": {*_GROUND, "exposure", "kernels", "psf"},
     "io": _PLUGIN,
     "plugins": _PLUGIN,
     "task": _GROUND,
@@ -35,7 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog_calculation": _STEP,
     "neighbours": _STEP,
     "variance_scaling": _STEP,
-    "measurement": _MEASUREMENT,
+    "footprints": _PLUGIN,
+    "batches": {*_STEP, "neighbours"},
+    "measurement_config": {*_STEP, "neighbours"},
+    "measurement": {*_MEASUREMENT, "batches", "footprints", "measurement_config"},
     "driver": _DRIVER,
     "one_call": {*_DRIVER, "driver"},
     "tasks": {*_DRIVER, "driver"},
@@ -43,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulation": {*_PLUGIN, "io"},
     "survey": {*_DRIVER, "driver", "tasks"},
     "tap": _GROUND,
+    "butler": {"io"},
     "cli": {*_DRIVER, "driver", "one_call", "tasks", "display", "simulation", "survey", "tap"},
     "__init__": {"driver", "exposure", "one_call"},
 }
@@ -58,8 +62,10 @@ HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 
 
 DISTRIBUTIONS = {
+    "lsst.daf": "lsst-daf-butler",
     "lsst.images": "lsst-images",
     "lsst.pex": "lsst-pex-config",
+    "lsst.resources": "lsst-resources",
     "starlink": "starlink-pyast",
     "yaml": "pyyaml",
 }

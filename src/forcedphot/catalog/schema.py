@@ -231,6 +231,12 @@ class Schema:
         UnknownFieldError
             If there is none.
         """
+        found = self._resolve(name)
+        if found is None:
+            raise UnknownFieldError(name, self._fields)
+        return found
+
+    def _resolve(self, name: str) -> str | None:
         found = name
         # One round an alias: more would go in circles.
         for _ in range(len(self._aliases) + 1):
@@ -238,9 +244,13 @@ class Schema:
                 return found
             alias = max((a for a in self._aliases if found.startswith(a)), key=len, default=None)
             if alias is None:
-                break
+                return None
             found = self._aliases[alias] + found[len(alias) :]
-        raise UnknownFieldError(name, self._fields)
+        return None
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name, or an alias, stands for a field."""
+        return self._resolve(name) is not None
 
     def find(self, name: str) -> SchemaItem:
         """Look up a field by its name or by an alias.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputTableError
+from .footprint import Footprint, FootprintColumn, ShapedFootprints
 from .schema import Columns, Field, Schema, SchemaItem
 from .tables import to_table
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from ..exposure import PhotoCalib
-    from .footprint import Footprint
 
 _SCHEMA_META = "schema"
 
@@ -66,7 +66,11 @@ class SourceCatalog:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.kind = kind
         self.archive = archive
-        self.footprints = None if footprints is None else _object_array(footprints)
+        self.footprints: FootprintColumn | None = (
+            footprints
+            if footprints is None or isinstance(footprints, ShapedFootprints)
+            else _object_array(footprints)
+        )
         lengths = {name: len(values) for name, values in self.columns.items()}
         if self.footprints is not None:
             lengths["footprints"] = len(self.footprints)

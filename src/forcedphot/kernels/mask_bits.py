@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..conventions import FloatArray
+from ..conventions import FloatArray, IntArray, Spans
 from .compiling import kernel
 
 
@@ -21,11 +21,8 @@ class MaskBits(NamedTuple):
     """Set in all of them."""
 
 
-def mask_bits(mask: npt.NDArray[np.integer[Any]], x: FloatArray, y: FloatArray, moments: FloatArray) -> MaskBits:
+def mask_bits(mask: npt.NDArray[np.integer[Any]], x: FloatArray, y: FloatArray, footprints: Spans) -> MaskBits:
     """Combine the mask bits of each source's pixels, as far as they are on the image.
-
-    The footprint has the pixels whose centres lie in the ellipse d^T Q^-1 d <= 1 about the source,
-    with the second moments Q (afw's SpanSet.fromShape).
 
     Parameters
     ----------
@@ -33,11 +30,11 @@ def mask_bits(mask: npt.NDArray[np.integer[Any]], x: FloatArray, y: FloatArray, 
         Bit image, shape (height, width).
     x, y
         Centres in array coordinates, shape (n,), finite.
-    moments
-        Shape (n, 3): xx, yy, xy, pixel^2. Where they are no ellipse (NaN) the footprint is empty.
+    footprints
+        The sources' n footprints, in array coordinates.
     """
     result = MaskBits(*(np.zeros(len(x), dtype=np.uint64) for _ in range(3)))
-    _mask_bits(mask, x, y, np.ascontiguousarray(moments), *result)
+    _mask_bits(mask, x, y, footprints.y, footprints.x0, footprints.x1, footprints.first, *result)
     return result
 
 
@@ -46,7 +43,10 @@ def _mask_bits(
     mask: npt.NDArray[np.integer[Any]],
     x: FloatArray,
     y: FloatArray,
-    moments: FloatArray,
+    span_y: IntArray,
+    span_x0: IntArray,
+    span_x1: IntArray,
+    first_span: IntArray,
     footprint: npt.NDArray[np.uint64],
     center_any: npt.NDArray[np.uint64],
     center_all: npt.NDArray[np.uint64],
@@ -66,17 +66,7 @@ def _mask_bits(
         center_any[i] = anywhere
         if n_center > 0:
             center_all[i] = everywhere
-        xx, yy, xy = moments[i, 0], moments[i, 1], moments[i, 2]
-        determinant = xx * yy - xy * xy
-        if not (determinant > 0.0 and xx > 0.0):
-            continue
-        half_height = math.sqrt(yy)
-        for y_pixel in range(
-            max(math.ceil(y[i] - half_height), 0), min(math.floor(y[i] + half_height), height - 1) + 1
-        ):
-            dy = y_pixel - y[i]
-            half_width = math.sqrt(max(determinant * (yy - dy * dy), 0.0)) / yy
-            middle = x[i] + dy * xy / yy
-            start, stop = max(math.ceil(middle - half_width), 0), min(math.floor(middle + half_width) + 1, width)
-            for x_pixel in range(start, stop):
-                footprint[i] |= np.uint64(mask[y_pixel, x_pixel])
+        for j in range(first_span[i], first_span[i + 1]):
+            if 0 <= span_y[j] < height:
+                for x_pixel in range(max(span_x0[j], 0), min(span_x1[j] + 1, width)):
+                    footprint[i] |= np.uint64(mask[span_y[j], x_pixel])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,49 +12,19 @@ import numpy as np
 import numpy.typing as npt
 from lsst.pex.config import Config, Field, Registry
 
+from ..catalog.footprint import FootprintColumn, ShapedFootprints, spans_of
 from ..catalog.schema import Columns, Schema
-from ..conventions import BoolArray, FloatArray, IntArray
+from ..catalog.source_catalog import SourceCatalog
+from ..conventions import BoolArray, FloatArray, IntArray, Spans
 from ..errors import ConfigurationError, ExposureError
 from ..exposure import Exposure, Wcs
 from ..psf.base import KernelImages, Psf, Stamps
 
 CENTROID_ORDER = 0.0
+SHAPE_ORDER = 1.0
 FLUX_ORDER = 2.0
 
 INVALID_PSF_FLAG = "base_InvalidPsf_flag"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceCatalog:
-    """The sources to measure: who and where they are.
-
-    Parameters
-    ----------
-    id
-        int64, shape (n,).
-    ra, dec
-        ICRS, radians, shape (n,); NaN where unknown.
-    columns
-        Other columns of the same length, such as ``parent``, ``deblend_nChild``, and the centroid in
-        the reference image, ``slot_Centroid_x`` and ``slot_Centroid_y``.
-    """
-
-    id: IntArray
-    ra: FloatArray
-    dec: FloatArray
-    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def take(self, rows: IntArray | slice) -> ReferenceCatalog:
-        """Return some of the rows."""
-        return ReferenceCatalog(
-            id=self.id[rows],
-            ra=self.ra[rows],
-            dec=self.dec[rows],
-            columns={name: values[rows] for name, values in self.columns.items()},
-        )
 
 
 class SourceBatch:
@@ -64,33 +33,49 @@ class SourceBatch:
     Parameters
     ----------
     exposure
-        The image.
-    reference
-        The sources' rows of the reference catalog.
+        The image to measure; where neighbours are replaced by noise, with these sources only.
     columns
-        Output arrays of the same length; plugins fill them in place.
+        Output arrays by field; plugins fill them in place.
+    schema
+        The output's fields and aliases.
     x, y
         Centres in the image's pixel frame.
-    footprint_scaling
-        Footprints are the PSF's second-moment ellipse with its axes multiplied by this.
+    reference
+        All of the reference catalog.
+    rows
+        These sources' rows of it.
+    reference_wcs
+        WCS of the reference catalog's positions in pixels.
+    footprints
+        The pixels that belong to each source; None for none.
+    unreplaced_image
+        The image before neighbours were replaced; the exposure's if None.
     """
 
     def __init__(
         self,
         exposure: Exposure,
-        reference: ReferenceCatalog,
         columns: Columns,
+        schema: Schema,
         x: FloatArray,
         y: FloatArray,
         *,
-        footprint_scaling: float,
+        reference: SourceCatalog,
+        rows: IntArray,
+        reference_wcs: Wcs,
+        footprints: FootprintColumn | None = None,
+        unreplaced_image: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self.exposure = exposure
-        self.reference = reference
         self.columns = columns
+        self.schema = schema
         self.x = x
         self.y = y
-        self._footprint_scaling = footprint_scaling
+        self.rows = rows
+        self.reference_wcs = reference_wcs
+        self.unreplaced_image = exposure.image if unreplaced_image is None else unreplaced_image
+        self._reference = reference
+        self._footprints = footprints
 
     def __len__(self) -> int:
         return len(self.x)
@@ -104,6 +89,21 @@ class SourceBatch:
     def y_in_array(self) -> FloatArray:
         """Centres as array coordinates, row."""
         return self.y - self.exposure.y0
+
+    @cached_property
+    def reference(self) -> SourceCatalog:
+        """The sources' rows of the reference catalog."""
+        return self._reference[self.rows]
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return an output array by the name of a field or an alias, such as ``slot_Shape_xx``.
+
+        Raises
+        ------
+        UnknownFieldError
+            If there is no such field.
+        """
+        return self.columns[self.schema.resolve(name)]
 
     @property
     def psf(self) -> Psf:
@@ -139,12 +139,26 @@ class SourceBatch:
         self.columns[INVALID_PSF_FLAG] |= ~stamps.valid
         return stamps
 
+    @property
+    def psf_valid(self) -> BoolArray:
+        """Whether there is a PSF at each centre."""
+        return self.psf_images.valid
+
     @cached_property
-    def footprint_moments(self) -> FloatArray:
-        """Second moments of the footprint ellipses, shape (n, 3): xx, yy, xy in pixel^2."""
+    def psf_moments(self) -> FloatArray:
+        """Adaptive second moments of the PSF at the centres, shape (n, 3): xx, yy, xy in pixel^2; NaN if none."""
         kernels = self._psf_kernels
-        moments = self.psf.moments(self.x, self.y) if kernels is None else kernels.moments()
-        return moments * self._footprint_scaling**2
+        return self.psf.moments(self.x, self.y) if kernels is None else kernels.moments()
+
+    @cached_property
+    def footprints(self) -> Spans:
+        """The sources' footprints, in the image's pixel frame; empty where there is none."""
+        if self._footprints is None:
+            return Spans.of([np.zeros((0, 3), dtype=np.int64)] * len(self))
+        footprints = self._footprints[self.rows]
+        if isinstance(footprints, ShapedFootprints):
+            return footprints.spans(self.psf_moments)
+        return spans_of(footprints)
 
     @cached_property
     def _psf_kernels(self) -> KernelImages | None:
@@ -173,7 +187,7 @@ class ForcedPlugin(ABC):
 
     A plugin declares its fields when it is made, fills them in `measure`, and says in `fail` what
     the row of a source looks like that could not be measured. It never raises for one source: it
-    leaves NaN and sets flags.
+    leaves NaN and sets flags. What it fills it may read again, as may those that run later.
 
     Parameters
     ----------
@@ -185,6 +199,8 @@ class ForcedPlugin(ABC):
         Schema to declare fields in.
     metadata
         Mapping to record settings in that a reader of the table needs.
+    reference_schema
+        Schema of the reference catalog.
     """
 
     ConfigClass: ClassVar[type[ForcedPluginConfig]] = ForcedPluginConfig
@@ -192,9 +208,13 @@ class ForcedPlugin(ABC):
     aperture_corrected: ClassVar[bool] = False
     """Whether ``<name>_instFlux`` is one that aperture corrections apply to."""
 
-    def __init__(self, config: Any, name: str, schema: Schema, metadata: dict[str, Any]) -> None:
+    def __init__(
+        self, config: Any, name: str, schema: Schema, metadata: dict[str, Any], reference_schema: Schema
+    ) -> None:
         self.config = config
         self.name = name
+        self.reference_schema = reference_schema
+        self._bad_slots: list[tuple[str, str]] = []
         self.declare(schema, metadata)
 
     @abstractmethod
@@ -216,8 +236,47 @@ class ForcedPlugin(ABC):
         rows
             The rows of those sources.
         off_image
-            For each of them, True if the centre is outside the image, False if it is not finite.
+            For each of them, True if the centre is outside the image, False if it is not finite or
+            if measuring it raised.
         """
+
+    def reach(self, batch: SourceBatch) -> float | FloatArray:  # noqa: ARG002
+        """Return how far from each centre `measure` has read the image, pixels; asked after it.
+
+        Where neighbours are replaced by noise, sources that do not reach each other are measured at
+        once. The default is right for all, and slow.
+        """
+        return np.inf
+
+    @property
+    def corrected_fluxes(self) -> list[str]:
+        """Fluxes that aperture corrections apply to, without ``_instFlux``."""
+        return [self.name] if self.aperture_corrected else []
+
+    def use_centroid(self, schema: Schema, *, label: str = "badCentroid", prefix: str | None = None) -> None:
+        """Declare that the plugin starts from the centroid slot.
+
+        If that slot has a flag, ``<prefix>_flag_<label>`` becomes an alias of it, and where it is set the
+        source is measured but flagged. Call it in `declare`.
+        """
+        self._use_slot(schema, "slot_Centroid", label, prefix or self.name)
+
+    def use_shape(self, schema: Schema, *, label: str = "badShape", prefix: str | None = None) -> None:
+        """Declare that the plugin starts from the shape slot; see `use_centroid`."""
+        self._use_slot(schema, "slot_Shape", label, prefix or self.name)
+
+    def flag_bad_slots(self, batch: SourceBatch) -> None:
+        """Set the flags of sources whose centroid or shape, which the plugin starts from, is flagged."""
+        for slot_flag, flag in self._bad_slots:
+            if slot_flag in batch.columns and flag in batch.columns:
+                batch.columns[flag] |= batch.columns[slot_flag]
+
+    def _use_slot(self, schema: Schema, slot: str, label: str, prefix: str) -> None:
+        # The slot's plugin may declare its flag later, or have none.
+        if slot in schema.aliases:
+            slot_flag = f"{schema.aliases[slot]}_flag"
+            schema.set_alias(f"{prefix}_flag_{label}", slot_flag)
+            self._bad_slots.append((slot_flag, f"{prefix}_flag"))
 
 
 class CentroidPlugin(ForcedPlugin):
@@ -228,15 +287,26 @@ class CentroidPlugin(ForcedPlugin):
     def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:  # noqa: ARG002
         schema.add_field(f"{self.name}_x", "float64", "transformed reference centroid column", "pix")
         schema.add_field(f"{self.name}_y", "float64", "transformed reference centroid row", "pix")
+        if self.reference_schema.has("slot_Centroid_flag"):
+            schema.add_field(f"{self.name}_flag", "bool", "whether the reference centroid is marked as bad")
 
     @abstractmethod
     def locate(
-        self, reference: ReferenceCatalog, exposure_wcs: Wcs, reference_wcs: Wcs
+        self, reference: SourceCatalog, exposure_wcs: Wcs, reference_wcs: Wcs
     ) -> tuple[FloatArray, FloatArray]:
         """Return the centres x, y in the exposure's pixel frame; NaN where they are undefined."""
 
+    def flag(self, reference: SourceCatalog, columns: Columns) -> None:
+        """Set the flags of centres that are marked as bad in the reference catalog."""
+        if f"{self.name}_flag" in columns:
+            columns[f"{self.name}_flag"][:] = reference["slot_Centroid_flag"]
+
     def measure(self, batch: SourceBatch) -> None:
         """Do nothing: the columns hold what `locate` returned."""
+
+    def reach(self, batch: SourceBatch) -> float:  # noqa: ARG002
+        """Return 0: no pixel is read."""
+        return 0.0
 
     def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:
         """Do nothing: the columns hold what `locate` returned."""

@@ -79,6 +79,10 @@ class CircularApertureFlux(ForcedPlugin):
             columns[f"{prefix}_flag_apertureTruncated"][:] = result.aperture_truncated[k]
             columns[f"{prefix}_flag"][:] = result.aperture_truncated[k]
 
+    def reach(self, batch: SourceBatch) -> float:  # noqa: ARG002
+        # The coefficients of a sinc aperture cover up to four times its radius.
+        return float(max([0.0, *(4.0 * self._sinc[0] + 12.0), *(self._circles[0] + 2.0)]))
+
     def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:
         for prefix in self._sinc[1] + self._circles[1]:
             columns[f"{prefix}_flag"][rows] = True

@@ -107,7 +107,8 @@ class PixelFlags(ForcedPlugin):
             if more_anywhere or more_center:
                 raise ExposureError(missing_component(batch.exposure, "mask"))
             return
-        found = mask_bits(mask.array, batch.x_in_array, batch.y_in_array, batch.footprint_moments)
+        x0, y0 = batch.exposure.x0, batch.exposure.y0
+        found = mask_bits(mask.array, batch.x_in_array, batch.y_in_array, batch.footprints.shifted(-x0, -y0))
 
         def store(label: str, bits: int, *, anywhere: bool, center: bool) -> None:
             if anywhere:
@@ -124,6 +125,9 @@ class PixelFlags(ForcedPlugin):
             store(plane.lower(), mask.bits([plane]), anywhere=False, center=True)
         for plane in more_anywhere:
             store(plane.lower(), mask.bits([plane]), anywhere=True, center=False)
+
+    def reach(self, batch: SourceBatch) -> float:  # noqa: ARG002
+        return 0.0
 
     def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:  # noqa: ARG002
         for label in ("offimage", "edge", "edgeCenter", "edgeCenterAll"):

@@ -44,6 +44,7 @@ class PsfFlux(ForcedPlugin):
             "bool",
             "object was too close to the edge of the image to use the full PSF model",
         )
+        self.use_centroid(schema)
 
     def measure(self, batch: SourceBatch) -> None:
         from ..kernels.psf_flux import psf_fluxes
@@ -78,6 +79,9 @@ class PsfFlux(ForcedPlugin):
         columns[f"{name}_flag_edge"][:] = stamps.valid & result.clipped
         # A missing PSF or no pixel leaves NaN.
         columns[f"{name}_flag"][:] = result.clipped | ~np.isfinite(result.flux) | ~np.isfinite(result.flux_err)
+
+    def reach(self, batch: SourceBatch) -> float:
+        return float(max(batch.psf_images.images.shape[1:]))
 
     def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:
         columns[f"{self.name}_flag"][rows] = True

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...catalog.footprint import Footprint
-from ...catalog.schema import Field, Schema
+from ...catalog.footprint import PEAK_SCHEMA, Footprint
 from ...catalog.source_catalog import SourceCatalog
 from ...errors import FileFormatError
 from ..afw_fits.archive import Archive, Rows, StoredObject
@@ -25,17 +24,6 @@ HEAVY_CLASSES = {
     "HeavyFootprintU": "uint16",
 }
 """Classes of footprints with pixel values, and the type of those."""
-
-_OLD_PEAKS = Schema(
-    [
-        Field("id", "int64", "unique ID"),
-        Field("f_x", "float32", "subpixel column position", "pixel"),
-        Field("f_y", "float32", "subpixel row position", "pixel"),
-        Field("i_x", "int32", "column position of highest pixel", "pixel"),
-        Field("i_y", "int32", "row position of highest pixel", "pixel"),
-        Field("peakValue", "float32", "value of [smoothed] image at peak position", "count"),
-    ]
-)
 
 _SPAN_FIELDS = ("y", "x0", "x1")
 _HEAVY_FIELDS = ("image", "mask", "variance")
@@ -174,10 +162,10 @@ def read_from_columns(columns: Mapping[str, npt.NDArray[Any]]) -> list[Footprint
 
 
 def _old_peaks(peaks: npt.NDArray[np.float32]) -> SourceCatalog:
-    columns = _OLD_PEAKS.allocate(len(peaks))
+    columns = PEAK_SCHEMA.allocate(len(peaks))
     columns["id"][:] = np.arange(1, len(peaks) + 1)
     for i, name in enumerate(("f_x", "f_y", "peakValue")):
         columns[name][:] = peaks[:, i]
     finite = np.where(np.isfinite(peaks), np.clip(peaks, -(2.0**30), 2.0**30), 0.0)
     columns["i_x"][:], columns["i_y"][:] = (np.floor(finite[:, i] + 0.5).astype(np.int32) for i in range(2))
-    return SourceCatalog(_OLD_PEAKS, columns, kind="BASE")
+    return SourceCatalog(PEAK_SCHEMA, columns, kind="BASE")

@@ -54,7 +54,7 @@ def _hdus(catalog: SourceCatalog) -> bytes:
     archive = b""
     if catalog.kind == "SOURCE" and catalog.footprints is not None:
         schema = schema.copy()
-        archive, columns[schema.add(_FOOTPRINT_FIELD)] = encode_footprints(catalog.footprints.tolist())
+        archive, columns[schema.add(_FOOTPRINT_FIELD)] = encode_footprints(list(catalog.footprints))
     elif catalog.archive is not None:
         archive = catalog.archive
     elif catalog.kind == "EXPOSURE":
