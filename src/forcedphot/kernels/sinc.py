@@ -104,8 +104,7 @@ def _sinc_aperture_fluxes(
     scratch = np.zeros(coefficients.shape[1], dtype=np.float32)
     weights = np.zeros(coefficients.shape[1], dtype=np.float32)
     for i in range(len(column)):
-        low_x = ORDER - lanczos5_taps(shift_x[i], taps_x)
-        low_y = ORDER - lanczos5_taps(shift_y[i], taps_y)
+        low_x, low_y = shift_taps(shift_x[i], shift_y[i], taps_x, taps_y)
         for k in range(len(radii)):
             size = sizes[k]
             x0, y0 = column[i] - size // 2, row[i] - size // 2
@@ -115,13 +114,39 @@ def _sinc_aperture_fluxes(
                     aperture_truncated[k, i] = True
                     continue
             unshifted = coefficients[k, : size * size]
-            if shift_x[i] == 0.0 and shift_y[i] == 0.0:
-                weights[: size * size] = unshifted
-            else:
-                weigh_along(unshifted, taps_x, 1, scratch[low_x:])
-                weigh_along(scratch, taps_y, size, weights[low_y * size : size * size])
-                _restore_frame(unshifted, size, low_x, low_y, weights)
-            flux[k, i], flux_err[k, i] = _weighted_sums(weights, size, image, variance, x0, y0)
+            shift_coefficients(unshifted, size, taps_x, taps_y, low_x, low_y, scratch, weights)
+            flux[k, i], flux_err[k, i] = weighted_sums(weights, size, image, variance, x0, y0)
+
+
+@kernel
+def shift_taps(shift_x: float, shift_y: float, taps_x: FloatArray, taps_y: FloatArray) -> tuple[int, int]:
+    """Fill the taps of a shift; return how many pixels it leaves as they are at the low ends, -1 for no shift."""
+    low_x = ORDER - lanczos5_taps(shift_x, taps_x)
+    low_y = ORDER - lanczos5_taps(shift_y, taps_y)
+    return (low_x, low_y) if shift_x != 0.0 or shift_y != 0.0 else (-1, -1)
+
+
+@kernel
+def shift_coefficients(
+    unshifted: npt.NDArray[np.float32],
+    size: int,
+    taps_x: FloatArray,
+    taps_y: FloatArray,
+    low_x: int,
+    low_y: int,
+    scratch: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+) -> None:
+    """Shift a flat coefficient image by what `shift_taps` has prepared, all but a frame of it.
+
+    ``scratch`` and ``weights``, which is filled, have room for at least ``size``^2 pixels.
+    """
+    if low_x < 0:
+        weights[: size * size] = unshifted
+        return
+    weigh_along(unshifted, taps_x, 1, scratch[low_x:])
+    weigh_along(scratch, taps_y, size, weights[low_y * size : size * size])
+    _restore_frame(unshifted, size, low_x, low_y, weights)
 
 
 @kernel
@@ -140,7 +165,7 @@ def _restore_frame(
 
 
 @kernel
-def _weighted_sums(
+def weighted_sums(
     weights: npt.NDArray[np.float32],
     size: int,
     image: npt.NDArray[np.float32],
