@@ -1,0 +1,18 @@
+"""The pipelines' names of formatters of images, as repositories have recorded them.
+
+This folder is a portion of the namespace ``lsst.obs.base``: an installed stack, being a package, goes before it.
+"""
+
+from forcedphot.io import formatters
+
+
+class FitsExposureFormatter(formatters.ExposureFormatter):
+    """For ExposureF and its kin."""
+
+
+class FitsMaskedImageFormatter(formatters.ExposureFormatter):
+    """For MaskedImageF and its kin."""
+
+
+class FitsImageFormatter(formatters.ImageFormatter):
+    """For ImageF and its kin."""
