@@ -1,6 +1,7 @@
 """Fixtures that every test may use: golden data and random numbers."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,3 +28,23 @@ def golden() -> Callable[[str], Path]:
 def rng() -> np.random.Generator:
     """Seeded, so that a failure repeats."""
     return np.random.default_rng(20260518)
+
+
+@pytest.fixture(scope="module")
+def forgotten_stack_names() -> Iterator[None]:
+    """Undo at the module's end what ``import forcedphot.butler`` does to the process."""
+    import lsst
+
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("PYTHONPATH", "DAF_BUTLER_CONFIG_PATH"):
+            patch.setenv(variable, "")  # unlike a removed one, a changed one comes back
+        patch.setattr(sys, "path", list(sys.path))
+        patch.setattr(lsst, "__path__", list(lsst.__path__))
+        yield
+    names = [name for name in sys.modules if f"{name}.".startswith("lsst.obs.")]
+    for name in (*names, "forcedphot.butler"):
+        sys.modules.pop(name, None)
+    if "lsst.daf.butler" in sys.modules:
+        from lsst.daf.butler import StorageClassFactory
+
+        StorageClassFactory().reset()

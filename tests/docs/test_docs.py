@@ -1,6 +1,8 @@
 """The Python in README.md and docs/ runs, in a file's order and without network; its links lead somewhere."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,17 +48,29 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def repository(request: pytest.FixtureRequest, tmp_path: Path, forgotten_stack_names: None) -> None:
+    """Where the page is that of the Butler, make a repository as the stack does, and put a file beside it."""
+    if request.getfixturevalue("page").name == "butler.md":
+        data = _ROOT / "tests" / "data"
+        image = tmp_path / "calexp.fits"
+        image.write_bytes((data / "exposures" / "warped_psf.fits").read_bytes())
+        files = [f"calexp:ExposureF:{image}", f"src:SourceCatalog:{data / 'tables' / 'forced_heavy.fits'}"]
+        script = _ROOT / "tests" / "io" / "stack_repository.py"
+        subprocess.run([sys.executable, script, tmp_path / "repository", *files], check=True)  # noqa: S603
+
+
+@pytest.fixture
 def unchanged_registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Forget the plugins that examples register."""
     monkeypatch.setattr(registry, "_dict", dict(registry._dict))
     return registry
 
 
-@pytest.mark.usefixtures("files", "unchanged_registry")
+@pytest.mark.usefixtures("files", "repository", "unchanged_registry")
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_examples_run(page: Path) -> None:
     n_examples = run_examples(page.read_text(encoding="utf-8"), page.name)
-    assert n_examples > 0 or page.name not in ("README.md", "getting_started.md", "architecture.md")
+    assert n_examples > 0 or page.name not in ("README.md", "getting_started.md", "architecture.md", "butler.md")
 
 
 def test_an_example_that_fails_is_reported_with_its_line() -> None:

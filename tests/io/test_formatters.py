@@ -33,18 +33,9 @@ def data_id(number: int) -> DataId:
 
 
 @pytest.fixture(scope="module")
-def opted_in() -> Iterator[None]:
-    """Let the Butler find our names, as ``import forcedphot.butler`` does, and forget them at the end."""
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("PYTHONPATH", "DAF_BUTLER_CONFIG_PATH"):
-            patch.delenv(variable, raising=False)
-        patch.setattr(sys, "path", list(sys.path))
-        patch.setattr(sys.modules["lsst"], "__path__", list(sys.modules["lsst"].__path__))
-        assert stack_names.install() != {}
-        yield
-    for name in [name for name in sys.modules if f"{name}.".startswith("lsst.obs.")]:
-        del sys.modules[name]
-    StorageClassFactory().reset()
+def opted_in(forgotten_stack_names: None) -> None:
+    """Let the Butler find our names, as ``import forcedphot.butler`` does."""
+    assert stack_names.install() != {}
 
 
 @pytest.fixture(scope="module")
