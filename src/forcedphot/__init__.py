@@ -9,18 +9,57 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ApplyApCorrConfig": "aperture_correction",
+    "ApplyApCorrTask": "aperture_correction",
+    "CatalogCalculationConfig": "catalog_calculation",
+    "CatalogCalculationTask": "catalog_calculation",
     "Exposure": "exposure",
+    "ForcedMeasurementConfig": "measurement_config",
     "ForcedMeasurementDriverConfig": "driver",
     "ForcedMeasurementDriverTask": "driver",
+    "ForcedMeasurementTask": "measurement",
+    "ForcedPlugin": "plugins",
+    "ForcedPluginConfig": "plugins",
+    "PhotoCalib": "exposure",
+    "Schema": "catalog.schema",
+    "SimpleForcedMeasurementConfig": "simple_measurement",
+    "SimpleForcedMeasurementTask": "simple_measurement",
+    "SourceCatalog": "catalog.source_catalog",
     "measure": "one_call",
 }
 
-__all__ = ["Exposure", "ForcedMeasurementDriverConfig", "ForcedMeasurementDriverTask", "measure"]
+__all__ = [
+    "ApplyApCorrConfig",
+    "ApplyApCorrTask",
+    "CatalogCalculationConfig",
+    "CatalogCalculationTask",
+    "Exposure",
+    "ForcedMeasurementConfig",
+    "ForcedMeasurementDriverConfig",
+    "ForcedMeasurementDriverTask",
+    "ForcedMeasurementTask",
+    "ForcedPlugin",
+    "ForcedPluginConfig",
+    "PhotoCalib",
+    "Schema",
+    "SimpleForcedMeasurementConfig",
+    "SimpleForcedMeasurementTask",
+    "SourceCatalog",
+    "measure",
+]
 
 if TYPE_CHECKING:
+    from .aperture_correction import ApplyApCorrConfig, ApplyApCorrTask
+    from .catalog_calculation import CatalogCalculationConfig, CatalogCalculationTask
+    from .catalog.schema import Schema
+    from .catalog.source_catalog import SourceCatalog
     from .driver import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
-    from .exposure import Exposure
+    from .exposure import Exposure, PhotoCalib
+    from .measurement import ForcedMeasurementTask
+    from .measurement_config import ForcedMeasurementConfig
     from .one_call import measure
+    from .plugins import ForcedPlugin, ForcedPluginConfig
+    from .simple_measurement import SimpleForcedMeasurementConfig, SimpleForcedMeasurementTask
 
 
 def __getattr__(name: str) -> object:

@@ -17,19 +17,16 @@ from .catalog.schema import Columns, Schema
 from .catalog.source_catalog import SourceCatalog
 from .catalog.tables import read_positions, to_table
 from .catalog_calculation import CatalogCalculationTask
-from .conventions import FloatArray, IntArray
+from .conventions import FloatArray
 from .errors import ConfigurationError, ExposureError
 from .exposure import Exposure
-from .measurement import MINIMAL_SCHEMA, ForcedMeasurementTask
+from .measurement import ForcedMeasurementTask
+from .references import REFERENCE_SCHEMA, reference_catalog
 from .task import Task
 from .variance_scaling import ScaleVarianceTask
 
 if TYPE_CHECKING:
     from astropy.table import Table
-
-REFERENCE_SCHEMA = MINIMAL_SCHEMA.copy()
-"""What a table of positions says of each source."""
-REFERENCE_SCHEMA.add_field("deblend_nChild", "int32", "Needed for minimal forced photometry schema")
 
 _PROGRESS_FROM = 20_000
 """Fewer sources than this are done before a progress bar could be read."""
@@ -200,7 +197,7 @@ class ForcedMeasurementDriverTask(Task):
         self.log.info(
             "Measuring %d sources in a single band using '%s'", len(ids), type(self.measurement).__name__
         )
-        references = _reference_catalog(ids, ra, dec)
+        references = reference_catalog(ids, ra, dec)
         sources = self.measurement.generateMeasCat(exposure, references)
         self.measurement.attachPsfShapeFootprints(sources, exposure, scaling=psf_footprint_scaling)
         with _progress(len(ids), show=self.config.doProgress) as on_progress:
@@ -292,12 +289,6 @@ class ForcedMeasurementDriverTask(Task):
             if with_magnitudes:
                 schema, columns = add_magnitudes(schema, columns, scale)
         return schema, columns
-
-
-def _reference_catalog(ids: IntArray, ra: FloatArray, dec: FloatArray) -> SourceCatalog:
-    columns = REFERENCE_SCHEMA.allocate(len(ids))
-    columns["id"][:], columns["coord_ra"][:], columns["coord_dec"][:] = ids, ra, dec
-    return SourceCatalog(REFERENCE_SCHEMA, columns)
 
 
 def as_exposure(image: Any) -> Exposure:

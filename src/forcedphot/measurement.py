@@ -20,14 +20,8 @@ from .measurement_config import ForcedMeasurementConfig
 from .neighbours import NeighbourReplacement
 from .plugins import ForcedPlugin, registry
 from .plugins.base import INVALID_PSF_FLAG, missing_component
+from .references import MINIMAL_SCHEMA
 from .task import Task
-
-MINIMAL_SCHEMA = Schema()
-"""The fields that every catalog of sources has."""
-MINIMAL_SCHEMA.add_field("id", "int64", "unique ID")
-MINIMAL_SCHEMA.add_field("coord_ra", "Angle", "position in ra/dec")
-MINIMAL_SCHEMA.add_field("coord_dec", "Angle", "position in ra/dec")
-MINIMAL_SCHEMA.add_field("parent", "int64", "unique ID of parent source")
 
 
 class ForcedMeasurementTask(Task):

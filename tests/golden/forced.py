@@ -14,7 +14,8 @@ from forcedphot.catalog.footprint import FootprintColumn
 from forcedphot.catalog.schema import Field, Schema
 from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.exposure import Wcs
-from forcedphot.measurement import ForcedMeasurementConfig, ForcedMeasurementTask
+from forcedphot.measurement import ForcedMeasurementTask
+from forcedphot.measurement_config import ForcedMeasurementConfig
 
 from .tolerances import KERNEL_IMAGE, PsfTolerance, allowed_difference
 

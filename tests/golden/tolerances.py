@@ -56,7 +56,8 @@ def allowed_difference(
         return 1e-15 * values
     error = _error_of(expected, name)
     if name.startswith(_LOCAL):
-        return 1e-5 * values + 1e-12 * np.nanmax(values, initial=0.0)
+        local: npt.NDArray[np.float64] = 1e-5 * values + 1e-12 * np.nanmax(values, initial=0.0)
+        return local
     if "instFlux" in name and not name.startswith(_SHAPES):
         relative, of_error = psf[:2] if "PsfFlux" in name or "GaussianFlux" in name else (1e-5, 1e-3)
         return relative * values + of_error * error

@@ -19,7 +19,7 @@ _IMAGE = {*_GROUND, "kernels", "psf", "exposure"}
 _PLUGIN = {*_IMAGE, "catalog"}
 _STEP = {*_PLUGIN, "plugins", "task"}
 _MEASUREMENT = {*_STEP, "aperture_correction", "catalog_calculation", "neighbours", "variance_scaling"}
-_DRIVER = {*_MEASUREMENT, "measurement", "io"}
+_DRIVER = {*_MEASUREMENT, "measurement", "references", "io"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exposure": _IMAGE,
     "catalog": {*_GROUND, "exposure", "kernels", "psf"},
     "io": _PLUGIN,
-    "plugins": _PLUGIN,
+    "third_party": set(),
+    "plugins": {*_PLUGIN, "third_party"},
     "task": _GROUND,
     "aperture_correction": _STEP,
     "catalog_calculation": _STEP,
@@ -38,7 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "footprints": _PLUGIN,
     "batches": {*_STEP, "neighbours"},
     "measurement_config": {*_STEP, "neighbours"},
-    "measurement": {*_MEASUREMENT, "batches", "footprints", "measurement_config"},
+    "references": {*_GROUND, "catalog"},
+    "measurement": {*_MEASUREMENT, "batches", "footprints", "measurement_config", "references"},
+    "simple_measurement": {*_MEASUREMENT, "measurement", "measurement_config", "references"},
     "driver": _DRIVER,
     "one_call": {*_DRIVER, "driver"},
     "tasks": {*_DRIVER, "driver"},
@@ -48,7 +51,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tap": _GROUND,
     "butler": {"io"},
     "cli": {*_DRIVER, "driver", "one_call", "tasks", "display", "simulation", "survey", "tap"},
-    "__init__": {"driver", "exposure", "one_call"},
+    "__init__": {
+        "aperture_correction",
+        "catalog",
+        "catalog_calculation",
+        "driver",
+        "exposure",
+        "measurement",
+        "measurement_config",
+        "one_call",
+        "plugins",
+        "simple_measurement",
+    },
 }
 """What each part of the package may import; a part may always import from itself."""
 

@@ -1,6 +1,7 @@
 """Plugins: one module a family; importing this package registers them."""
 
-from . import centroid, circular_aperture_flux, pixel_flags, psf_flux
+from ..third_party import register_third_parties
+from . import blendedness, centroid, circular_aperture_flux, hsm_moments, pixel_flags, psf_flux
 from .base import (
     CentroidPlugin,
     ForcedPlugin,
@@ -15,10 +16,14 @@ __all__ = [
     "ForcedPlugin",
     "ForcedPluginConfig",
     "SourceBatch",
+    "blendedness",
     "centroid",
     "check_plugin_names",
     "circular_aperture_flux",
+    "hsm_moments",
     "pixel_flags",
     "psf_flux",
     "registry",
 ]
+
+register_third_parties("forcedphot.plugins", registry, ForcedPlugin)
