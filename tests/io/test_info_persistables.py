@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from forcedphot.conventions import Box
 from forcedphot.errors import FileFormatError
 from forcedphot.exposure import (
     AstropyWcs,
@@ -290,10 +291,54 @@ def test_coadd_inputs_without_the_second_table() -> None:
         stored("CoaddInputs", {"id": 1}).read(1, CoaddInputs)
 
 
+CORNERS: Table = {"bbox_min_x": 3, "bbox_min_y": -2, "bbox_max_x": 12, "bbox_max_y": 5}
+CORNER_TABLE: Table = {"id": 5} | CORNERS
+TRIANGLE: Table = {"vertices_x": np.array([3.0, 9.0, 3.0]), "vertices_y": np.array([-2.0, -2.0, 4.0])}
+
+
 def test_coadd_inputs_of_texts_and_ids() -> None:
-    table: Table = {"id": 5, "wcs": 9, "filter": "r", "flags": {"good": True}, "weight": 0.5}
-    inputs = stored("CoaddInputs", table, table).read(1, CoaddInputs)
-    assert inputs.ccds.colnames == ["id", "weight"]
+    table: Table = {"id": 5, "wcs": 9, "filter": "r", "flags": {"good": True}, "weight": 0.5} | CORNERS
+    inputs = stored("CoaddInputs", table, table, others=[(9, "TanWcs", TAN_WCS)]).read(1, CoaddInputs)
+    assert inputs.ccds.colnames == ["id", "weight", *CORNERS]
+
+
+def test_regions_of_coadd_inputs() -> None:
+    table = CORNER_TABLE | {"wcs": 9, "validPolygon": 8}
+    others = [(9, "TanWcs", TAN_WCS), (8, "Polygon", TRIANGLE)]
+    (region,) = stored("CoaddInputs", {"id": 1}, table, others=others).read(1, CoaddInputs).ccd_regions
+    assert region.box == Box(3, -2, 10, 8)
+    assert region.valid_polygon is not None
+    assert region.valid_polygon.x.tolist() == [3.0, 9.0, 3.0]
+    assert region.wcs is not None
+    ra, dec = region.wcs.pixel_to_sky(np.array([5.0]), np.array([5.0]))
+    # The cards are those of FK5.
+    np.testing.assert_allclose(np.degrees([ra, dec]), [[10.0], [45.0]], rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize("columns", [{}, {"wcs": 0, "validPolygon": 0}, {"wcs": 9}])
+def test_coadd_inputs_without_a_wcs_that_can_be_read(columns: Table) -> None:
+    archive = stored("CoaddInputs", {"id": 1}, CORNER_TABLE | columns, others=[(9, "NovelWcs", {"id": 0})])
+    inputs = archive.read(1, CoaddInputs)
+    assert [(region.wcs, region.valid_polygon) for region in inputs.ccd_regions] == [(None, None)]
+    assert not inputs.all_located
+
+
+def test_coadd_inputs_that_refer_to_what_is_missing() -> None:
+    for columns in ({"wcs": 9}, {"validPolygon": 9}):
+        with pytest.raises(FileFormatError, match="no object 9"):
+            stored("CoaddInputs", {"id": 1}, CORNER_TABLE | columns).read(1, CoaddInputs)
+    with pytest.raises(FileFormatError, match="bbox_min_x"):
+        stored("CoaddInputs", {"id": 1}, {"id": 5}).read(1, CoaddInputs)
+
+
+def test_inputs_of_a_coadd_lie_on_it(golden: Golden) -> None:
+    inputs = read_afw_component(golden("exposures/coadd_inputs_v1.fits"), "coadd_inputs")
+    wcs = read_afw_component(golden("exposures/coadd_inputs_v1.fits"), "wcs")
+    assert inputs.all_located
+    assert all(region.valid_polygon is not None for region in inputs.ccd_regions)
+    assert wcs is not None
+    ra, dec = wcs.pixel_to_sky(np.array([104.0, 99.0]), np.array([105.0, 105.0]))
+    assert inputs.count_ccds(ra, dec, in_valid_polygon=True).tolist() == [3, 0]
 
 
 def test_damaged_detector(golden: Golden, tmp_path: Path) -> None:
