@@ -259,3 +259,7 @@ assert (sys.path, dict(os.environ)) == (path, environment)
 assert "lsst.obs" not in sys.modules
 """
     assert printed(run(script)) == ""
+
+
+def test_it_does_not_load_the_butler() -> None:
+    assert printed(run("import sys, forcedphot.butler; print('lsst.daf' in sys.modules)")) == "False"

@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from astropy.io import fits
 from astropy.table import Table
-from lsst.daf.butler import Butler, Config, DatasetRef, DatasetType, FileDataset, StorageClassFactory
+from lsst.daf.butler import (
+    Butler,
+    Config,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    StorageClassDelegate,
+    StorageClassFactory,
+)
 from lsst.images import Box as ImagesBox
 
 from forcedphot import Exposure
@@ -18,6 +27,7 @@ from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.conventions import Box
 from forcedphot.errors import ExposureError, ForcedPhotError, OutputError
 from forcedphot.exposure import Detector, FilterLabel
+from forcedphot.io import formatters
 from forcedphot.io.formatters import REPOSITORY_CONFIG, ExposureDelegate, ExposureFormatter, parts, stack_names
 
 type Golden = Callable[[str], Path]
@@ -266,6 +276,35 @@ def test_images_of_lsst_images_become_exposures(butler: Butler, golden: Golden) 
     butler.put(image, "visit_image", data_id(0))
     exposure = butler.get("visit_image", data_id(0), storageClass="ExposureF")
     np.testing.assert_array_equal(exposure.image, Exposure.read(path).image)
+
+
+def test_simple_catalog(golden: Golden, opted_in: None, tmp_path: Path) -> None:
+    path = golden("tables/ps1-refcat-v1.fits")
+    root = tmp_path / "repository"
+    subprocess.run([sys.executable, _SCRIPT, root, f"refcat:SimpleCatalog:{path}"], check=True)  # noqa: S603
+    with Butler.from_config(root, collections="stack") as butler:
+        catalog = butler.get("refcat", data_id(0))
+    expected = Table.read(path.with_suffix(".ecsv"))
+    assert catalog["id"].tolist() == expected["id"].tolist()
+
+
+def test_all_names_mean_something(opted_in: None) -> None:
+    folder = Path(formatters.__file__).parent / "configs"
+    names = yaml.safe_load((folder / "storageClasses.yaml").read_text(encoding="utf-8"))["storageClasses"].keys()
+    # Ours would else be names that no repository has.
+    packaged = Config("resource://lsst.daf.butler/configs/storageClasses.yaml")["storageClasses"]
+    assert names <= set(packaged.names(topLevelOnly=True))
+    for name in names:
+        storage_class = StorageClassFactory().getStorageClass(name)
+        assert isinstance(storage_class.pytype, type)
+        assert storage_class.delegateClass is None or issubclass(storage_class.delegateClass, StorageClassDelegate)
+
+
+def test_types_of_parts(butler: Butler, golden: Golden) -> None:
+    parts_of_exposures = StorageClassFactory().getStorageClass("ExposureF").allComponents()
+    exposure = Exposure.read(golden(_PUBLIC))
+    for name, part in PARTS.items():
+        assert isinstance(part(exposure), (parts_of_exposures[name].pytype, type(None)))
 
 
 def test_parts_in_memory(golden: Golden, opted_in: None) -> None:
