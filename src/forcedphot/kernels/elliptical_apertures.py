@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..conventions import BoolArray, FloatArray, IntArray, nearest_pixel
+from ..conventions import BoolArray, FloatArray, FloatValues, IntArray, nearest_pixel
 from .compiling import kernel
 from .ellipses import ellipse_leaves_image, row_extent, semi_axes
 from .elliptical_sinc import coefficient_halves, sum_elliptical_sinc
@@ -64,8 +64,8 @@ def elliptical_aperture_fluxes(
     defined = (np.abs(x) < _FARTHEST) & (np.abs(y) < _FARTHEST) & np.isfinite(major) & (minor > 0)
     halves = np.where(defined & (minor <= max_sinc_radius), coefficient_halves(major), 0)
     if halves.any():
-        column, shift_x = _split(x, halves > 0)
-        row, shift_y = _split(y, halves > 0)
+        column, shift_x = split_positions(x, halves > 0)
+        row, shift_y = split_positions(y, halves > 0)
         for half in np.unique(halves[halves > 0]).tolist():
             sources = np.flatnonzero(halves == half)
             sum_elliptical_sinc(
@@ -77,7 +77,16 @@ def elliptical_aperture_fluxes(
     return result
 
 
-def _split(position: FloatArray, used: BoolArray) -> tuple[IntArray, FloatArray]:
+def aperture_reach(moments: FloatArray, *, max_sinc_radius: float = math.inf) -> FloatArray:
+    """Return how far from its centre each aperture takes pixels, at most, pixels, shape (n,); 0 if undefined."""
+    major, minor = semi_axes(moments)
+    halves = np.where(minor <= max_sinc_radius, coefficient_halves(major), 0)
+    over_centres = np.where(np.isfinite(minor), major + 1.0, 0.0)
+    reach: FloatArray = np.where(halves > 0, math.sqrt(2.0) * halves, over_centres)
+    return reach
+
+
+def split_positions(position: FloatArray, used: BoolArray) -> tuple[IntArray, FloatArray]:
     """Split positions, rounded to float32, into the nearest pixel and the rest; 0 where they are not used."""
     rounded = np.where(used, position, 0.0).astype(np.float32).astype(np.float64)
     pixel = nearest_pixel(rounded)
@@ -102,14 +111,27 @@ def _sum_pixel_centres(
         if ellipse_leaves_image(x[i], y[i], xx, yy, width, height):
             truncated[i] = True
             continue
-        half_height = math.sqrt(yy)
-        total = total_variance = 0.0
-        for row in range(math.ceil(y[i] - half_height), math.floor(y[i] + half_height) + 1):
-            left, right = row_extent(xx, yy, xy, row - y[i])
-            start, stop = math.ceil(x[i] + left), math.floor(x[i] + right) + 1
-            data, noise = image[row, start:stop], variance[row, start:stop]
-            for column in range(len(data)):
-                total += data[column]
-                total_variance += noise[column]
-        flux[i] = total
-        flux_err[i] = math.sqrt(total_variance)
+        flux[i], flux_err[i] = pixel_centre_sums(image, variance, x[i], y[i], xx, yy, xy)
+
+
+@kernel
+def pixel_centre_sums(
+    image: FloatValues,
+    variance: FloatValues,
+    x: float,
+    y: float,
+    xx: float,
+    yy: float,
+    xy: float,
+) -> tuple[float, float]:
+    """Sum the pixels whose centres lie in an ellipse, all of them on the image; return flux and error."""
+    half_height = math.sqrt(yy)
+    total = total_variance = 0.0
+    for row in range(math.ceil(y - half_height), math.floor(y + half_height) + 1):
+        left, right = row_extent(xx, yy, xy, row - y)
+        start, stop = math.ceil(x + left), math.floor(x + right) + 1
+        data, noise = image[row, start:stop], variance[row, start:stop]
+        for column in range(len(data)):
+            total += data[column]
+            total_variance += noise[column]
+    return total, math.sqrt(total_variance)

@@ -84,8 +84,8 @@ def sum_elliptical_sinc(
         shift_y,
         moments,
         sources,
-        *_cosine_tables(half),
-        _bessel_pieces(),
+        *cosine_tables(half),
+        bessel_pieces(),
         flux,
         flux_err,
         aperture_truncated,
@@ -101,12 +101,13 @@ def elliptical_sinc_coefficients(xx: float, yy: float, xy: float) -> npt.NDArray
     size = 2 * half - 1
     scratch = np.empty((4, half, half), dtype=np.float32)
     result = np.empty(size * size, dtype=np.float32)
-    _fill_coefficients(xx, yy, xy, *_cosine_tables(half), _bessel_pieces(), scratch, result)
+    fill_coefficients(xx, yy, xy, *cosine_tables(half), bessel_pieces(), scratch, result)
     return result.reshape(size, size)
 
 
 @lru_cache(maxsize=8)
-def _cosine_tables(half: int) -> _CosineTables:
+def cosine_tables(half: int) -> _CosineTables:
+    """Tabulate cosines and sines for coefficient images of 2 half - 1 pixels a side."""
     index = np.arange(half)
     # Whole numbers of turns are taken away before rounding.
     angle = 2.0 * math.pi / (2 * half - 1) * (index[:, np.newaxis] * index % (2 * half - 1))
@@ -114,7 +115,7 @@ def _cosine_tables(half: int) -> _CosineTables:
 
 
 @lru_cache(maxsize=1)
-def _bessel_pieces() -> FloatArray:
+def bessel_pieces() -> FloatArray:
     """Tabulate J1(z) / z as cubics, shape (n, 4), as far as the largest ellipse and frequency need."""
     from scipy.special import jv
 
@@ -164,14 +165,14 @@ def _sum_elliptical_sinc(
             if ellipse_leaves_image(column[i] + shift_x[i], row[i] + shift_y[i], xx, yy, width, height):
                 aperture_truncated[i] = True
                 continue
-        _fill_coefficients(xx, yy, xy, cosine, sine, pieces, parts, unshifted)
+        fill_coefficients(xx, yy, xy, cosine, sine, pieces, parts, unshifted)
         low_x, low_y = shift_taps(shift_x[i], shift_y[i], taps_x, taps_y)
         shift_coefficients(unshifted, size, taps_x, taps_y, low_x, low_y, scratch, weights)
         flux[i], flux_err[i] = weighted_sums(weights, size, image, variance, x0, y0)
 
 
 @kernel
-def _fill_coefficients(
+def fill_coefficients(
     xx: float,
     yy: float,
     xy: float,

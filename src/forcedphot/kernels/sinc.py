@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ..conventions import BoolArray, FloatArray, IntArray
+from ..conventions import BoolArray, FloatArray, FloatValues, IntArray
 from .circles import ApertureFluxes, leaves_image
 from .compiling import kernel
 from .lanczos import N_TAPS, ORDER, lanczos5_taps, weigh_along
@@ -168,8 +168,8 @@ def _restore_frame(
 def weighted_sums(
     weights: npt.NDArray[np.float32],
     size: int,
-    image: npt.NDArray[np.float32],
-    variance: npt.NDArray[np.float32],
+    image: FloatValues,
+    variance: FloatValues,
     x0: int,
     y0: int,
 ) -> tuple[float, float]:
