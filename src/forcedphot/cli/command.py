@@ -4,11 +4,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import ForcedPhotError
+from ..io.resources import is_uri
 
 _LOGGERS = ("forcedphot", "lsst")  # tasks log under lsst, as the pipelines' do
 
@@ -39,6 +41,17 @@ class Command(click.Command):
                     raise
                 click.echo(f"forcedphot: {' '.join(str(error).split())}", err=True)
                 sys.exit(getattr(error, "exit_code", 1))
+
+
+class Place(click.ParamType[str | Path]):
+    """A local path, or a URI that lsst.resources knows."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """Keep a URI as it is; make a path of anything else."""
+        del param, ctx
+        return str(value) if is_uri(value) else Path(value)
 
 
 def say(message: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from .command import Command
+from .command import Command, Place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,12 +25,13 @@ _FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
 @click.command("inspect", cls=Command)
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", type=Place())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(image: Path, *, as_json: bool) -> None:
+def command(image: str | Path, *, as_json: bool) -> None:
     """Tell what is in IMAGE: planes, mask, PSF, WCS, calibration, aperture corrections, visit, detector, inputs.
 
-    PSF, aperture corrections and pixel scale are those at the image's centre.
+    IMAGE may be a URI, such as https:// and s3://. PSF, aperture corrections and pixel scale are those at the
+    image's centre.
     """
     from ..exposure import Exposure
 

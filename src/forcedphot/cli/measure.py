@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from .command import Command, say
+from .command import Command, Place, say
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -58,8 +58,8 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
 
 
 @click.command("measure", cls=Command)
-@click.argument("image", type=click.Path(path_type=Path))
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("image", type=Place())
+@click.argument("catalog", type=Place())
 @click.option(
     "-o",
     "--output",
@@ -108,12 +108,13 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the result.")
 @click.pass_context
-def command(ctx: click.Context, /, image: Path, catalog: Path, output: Path, **options: Any) -> None:
+def command(ctx: click.Context, /, image: str | Path, catalog: str | Path, output: Path, **options: Any) -> None:
     """Measure fluxes at the positions of CATALOG on IMAGE.
 
     IMAGE is an ExposureF file of the pipelines or a file of lsst.images. CATALOG and the output are
-    FITS, ECSV, CSV, Parquet or VOTable files. Every row of CATALOG becomes a row of the output;
-    what could not be measured is NaN, with flags.
+    FITS, ECSV, CSV, Parquet or VOTable files. IMAGE and CATALOG may be URIs, such as https:// and
+    s3://. Every row of CATALOG becomes a row of the output; what could not be measured is NaN, with
+    flags.
     """
     from ..driver import ForcedMeasurementDriverTask
     from ..io.catalogs import check_catalog_output, read_catalog, write_catalog
@@ -193,7 +194,7 @@ def _find_columns(table: Table, options: dict[str, Any]) -> Columns:
     return columns
 
 
-def _read(image: Path, driver: ForcedMeasurementDriverTask, options: dict[str, Any]) -> Exposure:
+def _read(image: str | Path, driver: ForcedMeasurementDriverTask, options: dict[str, Any]) -> Exposure:
     """Read the image, or as much of it around the box as the measurement can need."""
     from ..conventions import Box
     from ..exposure import Exposure

@@ -136,10 +136,10 @@ class Exposure:
         Parameters
         ----------
         path
-            A local file.
+            A local file, or a URI that lsst.resources knows, such as ``https://`` and ``s3://``.
         bbox
             The part of the image to read, in its pixel frame; None for all. No more is read of the
-            file, or decompressed, than the pixels in the box need. All else is that of the whole image.
+            file, fetched or decompressed than the pixels in the box need. All else is that of the whole image.
 
         Raises
         ------
@@ -149,6 +149,8 @@ class Exposure:
             If ``bbox`` is not inside the image.
         FileFormatError
             If the file is damaged, truncated or of another kind.
+        RemoteFileError
+            If it is a remote file that cannot be fetched.
         UnsafeContentError
             If its PSF is a pickle that asks for classes outside the allow-list.
         """
@@ -164,7 +166,7 @@ class Exposure:
         Parameters
         ----------
         path
-            A local file.
+            A local file, or a URI as for `read`.
         name
             ``bbox``, ``wcs``, ``psf``, ``photo_calib``, ``aperture_corrections``, ``visit_info``,
             ``detector``, ``filter``, ``identity``, ``summary_stats``, ``coadd_inputs``,
@@ -179,7 +181,7 @@ class Exposure:
         ------
         ExposureError
             If there is no part of that name.
-        FileNotFoundError, FileFormatError, UnsafeContentError
+        FileNotFoundError, FileFormatError, RemoteFileError, UnsafeContentError
             As for `read`.
         """
         from ..io.read import read_component

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..catalog.source_catalog import SourceCatalog
-from ..errors import InputTableError, OutputError
+from ..errors import InputTableError, OutputError, RemoteFileError
 from .atomic import atomic_output, check_output
+from .resources import check_table_file, file_name, local_copy
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -47,8 +48,8 @@ def read_catalog(path: str | Path, *, hdu: int | str | None = None) -> Table:
     Parameters
     ----------
     path
-        A FITS (.fits, .fits.gz, .fit), ECSV, CSV, Parquet (.parquet, .parq) or VOTable (.vot,
-        .votable, .xml) file.
+        A local file, or a URI that lsst.resources knows: FITS (.fits, .fits.gz, .fit), ECSV, CSV, Parquet
+        (.parquet, .parq) or VOTable (.vot, .votable, .xml).
     hdu
         Number (the primary one is 0) or name of the HDU of a FITS file; its first table if None.
 
@@ -56,18 +57,22 @@ def read_catalog(path: str | Path, *, hdu: int | str | None = None) -> Table:
     ------
     InputTableError
         If there is no such file, it cannot be read, or a column holds Python objects.
+    RemoteFileError
+        If it is a remote file that cannot be fetched.
     """
-    path = Path(path)
-    name = _format(path)
+    name = _format(file_name(path))
     if name is None:
         raise InputTableError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
-    if not path.is_file():
-        raise InputTableError(f"There is no file {path}." if not path.exists() else f"{path} is not a file.")
     if hdu is not None and name != "fits":
         raise InputTableError(f"{path} has no HDUs: only FITS files do.")
+    check_table_file(path)
     try:
-        with _warnings_logged(path):
-            table = _read(path, name, hdu)
+        with local_copy(path) as local, _warnings_logged(path):
+            table = _read(local, name, hdu)
+    except FileNotFoundError as error:
+        raise InputTableError(str(error)) from error
+    except RemoteFileError:
+        raise
     except Exception as error:  # four libraries raise what they like on damaged files
         raise InputTableError(
             f"{path} cannot be read as {name.removeprefix('ascii.').upper()} ({type(error).__name__}: {error}); "
@@ -122,20 +127,20 @@ def check_catalog_output(path: str | Path, *, overwrite: bool = False) -> str:
         As `write_catalog` would.
     """
     path = Path(path)
-    name = _format(path)
+    name = _format(path.name)
     if name is None:
         raise OutputError(f"{path} has no ending of a format of tables; known are {', '.join(FORMATS)}.")
     check_output(path, overwrite=overwrite)
     return name
 
 
-def _format(path: Path) -> str | None:
-    lowered = path.name.lower()
+def _format(name: str) -> str | None:
+    lowered = name.lower()
     return next((name for ending, name in FORMATS.items() if lowered.endswith(ending)), None)
 
 
 @contextmanager
-def _warnings_logged(path: Path) -> Iterator[None]:
+def _warnings_logged(path: str | Path) -> Iterator[None]:
     """Log what the libraries warn of (unknown units in columns that nobody needs, lost header cards)."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -201,7 +206,7 @@ def _with_plain_magnitudes(table: Table) -> Table:
     return table
 
 
-def _normalised(table: Table, path: Path) -> Table:
+def _normalised(table: Table, path: str | Path) -> Table:
     """Make columns of equal content equal, whichever format they come from."""
     table.convert_bytestring_to_unicode()
     for name, column in list(table.columns.items()):

@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ..errors import FileFormatError, RemoteFileError
+from ..errors import FileFormatError, InputTableError, RemoteFileError
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
@@ -76,6 +76,24 @@ def local_path(place: str | os.PathLike[str]) -> Path | None:
     if parts.netloc not in ("", "localhost"):
         raise RemoteFileError(f"{place} is on the machine {parts.netloc!r}; file URIs begin with file:///.")
     return Path(unquote(parts.path))
+
+
+def file_name(place: str | os.PathLike[str]) -> str:
+    """Return the name of a file without its folders, and without what a URI has behind it."""
+    return PurePosixPath(unquote(urlsplit(str(place)).path)).name if is_uri(place) else Path(place).name
+
+
+def check_table_file(path: str | os.PathLike[str]) -> None:
+    """Raise unless there is such a file, as far as can be told without asking another machine.
+
+    Raises
+    ------
+    InputTableError
+        If there is not.
+    """
+    local = local_path(path)
+    if local is not None and not local.is_file():
+        raise InputTableError(f"There is no file {path}." if not local.exists() else f"{path} is not a file.")
 
 
 @contextmanager
@@ -173,7 +191,8 @@ def _fetching(uri: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise RemoteFileError(
-            f"{uri} cannot be fetched: {error}. The package lsst-resources[https,s3] brings what its schemes need."
+            f"{uri} cannot be fetched: {str(error).rstrip('.')}. The package lsst-resources[https,s3,gs] brings "
+            "what its schemes need."
         ) from error
     except Exception as error:  # every scheme has a library of its own, with errors of its own
         raise RemoteFileError(
@@ -233,10 +252,12 @@ class _Fetched(io.RawIOBase):
     def readinto(self, target: Any) -> int:
         view = memoryview(target).cast("B")
         stop = min(self._position + len(view), self._size)
-        n_read = max(stop - self._position, 0)
-        if n_read:
-            self._fetch(self._position // _FETCH_BYTES, -(-stop // _FETCH_BYTES))
-        for block in range(self._position // _FETCH_BYTES, -(-stop // _FETCH_BYTES)):
+        n_read = stop - self._position
+        if n_read <= 0:
+            return 0
+        blocks = range(self._position // _FETCH_BYTES, -(-stop // _FETCH_BYTES))
+        self._fetch(blocks)
+        for block in blocks:
             start = max(block * _FETCH_BYTES, self._position)
             part = self._blocks[block][start - block * _FETCH_BYTES : stop - block * _FETCH_BYTES]
             view[start - self._position : start - self._position + len(part)] = part
@@ -245,10 +266,10 @@ class _Fetched(io.RawIOBase):
             self._blocks.popitem(last=False)
         return n_read
 
-    def _fetch(self, first: int, last: int) -> None:
+    def _fetch(self, blocks: range) -> None:
         """Fetch those of some blocks that are not here, neighbours together."""
-        missing = [block for block in range(first, last) if block not in self._blocks]
-        for block in set(range(first, last)) - set(missing):
+        missing = [block for block in blocks if block not in self._blocks]
+        for block in set(blocks) - set(missing):
             self._blocks.move_to_end(block)
         while missing:
             n_together = next((i for i in range(1, len(missing)) if missing[i] != missing[0] + i), len(missing))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..catalog.source_catalog import SourceCatalog
-from ..errors import InputTableError
 from .afw_table.reader import find_afw_table, read_afw_table
 from .afw_table.writer import write_afw_table
 from .catalogs import check_catalog_output, read_catalog, write_catalog
+from .resources import check_table_file, file_name
 
 _FITS = "fits"
 _KEEP_SCHEMA = ("parquet", "ascii.ecsv")
@@ -20,8 +20,8 @@ def read_source_catalog(path: str | Path, *, hdu: int | str | None = None) -> So
     Parameters
     ----------
     path
-        The file. Of the pipelines' catalogs, footprints are read too; what `write_source_catalog` wrote comes
-        back as it was; in other tables, every column is a field.
+        The file, or a URI that lsst.resources knows. Of the pipelines' catalogs, footprints are read too; what
+        `write_source_catalog` wrote comes back as it was; in other tables, every column is a field.
     hdu
         Number (the primary one is 0) or name of the HDU of a FITS file; its first table if None.
 
@@ -31,11 +31,11 @@ def read_source_catalog(path: str | Path, *, hdu: int | str | None = None) -> So
         If there is no such file, or it cannot be read.
     FileFormatError
         If it is a damaged catalog of the pipelines.
+    RemoteFileError
+        If it is a remote file that cannot be fetched.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputTableError(f"There is no file {path}." if not path.exists() else f"{path} is not a file.")
-    if path.name.lower().endswith((".fits", ".fits.gz", ".fit")) and find_afw_table(path, hdu) is not None:
+    check_table_file(path)
+    if file_name(path).lower().endswith((".fits", ".fits.gz", ".fit")) and find_afw_table(path, hdu) is not None:
         return read_afw_table(path, hdu=hdu)
     return SourceCatalog.from_table(read_catalog(path, hdu=hdu))
 

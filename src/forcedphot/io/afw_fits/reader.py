@@ -291,6 +291,8 @@ def _reading(part: str) -> Iterator[None]:
     """Say in errors which part of the file could not be read."""
     try:
         yield
+    except RemoteFileError:
+        raise
     except UnsafeContentError as error:
         raise UnsafeContentError(f"the {part} is unsafe: {error}") from error
     except ForcedPhotError as error:

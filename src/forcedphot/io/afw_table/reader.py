@@ -11,8 +11,9 @@ import numpy as np
 
 from ...catalog.footprint import Footprint
 from ...catalog.source_catalog import SourceCatalog
-from ...errors import FileFormatError, InputTableError
+from ...errors import FileFormatError, InputTableError, RemoteFileError
 from ..fits_file import FitsFile, open_fits
+from ..resources import check_table_file, open_source
 from .footprints import OLD_COLUMN_CARDS, read_archived, read_from_columns
 from .table_hdu import StoredTable, is_afw_table, read_table
 
@@ -21,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 _FOOTPRINT_FIELD = "footprint"
 
 
-def find_afw_table(path: Path, hdu: int | str | None = None) -> int | None:
+def find_afw_table(path: str | Path, hdu: int | str | None = None) -> int | None:
     """Tell where in a FITS file a catalog of afw is.
 
     Parameters
@@ -53,7 +54,7 @@ def read_afw_table(path: str | Path, *, hdu: int | str | None = None, footprints
     Parameters
     ----------
     path
-        A FITS file, gzipped or not.
+        A FITS file, gzipped or not; a local one, or a URI that lsst.resources knows.
     hdu
         Number (the primary one is 0) or name of its table; the first table if None.
     footprints
@@ -66,10 +67,8 @@ def read_afw_table(path: str | Path, *, hdu: int | str | None = None, footprints
     FileFormatError
         If it is damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputTableError(f"There is no file {path}." if not path.exists() else f"{path} is not a file.")
-    with _naming(path), open_fits(path) as hdus:
+    check_table_file(path)
+    with _naming(path), open_source(path, whole=True) as source, open_fits(source) as hdus:
         position = _position(hdus, hdu)
         if position is None:
             raise InputTableError(f"{path} has no {'table' if hdu is None else f'HDU {hdu}'}.")
@@ -121,11 +120,13 @@ def _position(hdus: FitsFile, hdu: int | str | None) -> int | None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(path: str | Path) -> Iterator[None]:
     """Say in all errors which file it is."""
     try:
         yield
-    except (InputTableError, PermissionError):
+    except FileNotFoundError as error:
+        raise InputTableError(str(error)) from error
+    except (InputTableError, PermissionError, RemoteFileError):
         raise
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from error
@@ -138,6 +139,8 @@ def _naming_hdu(position: int) -> Iterator[None]:
     """Say in all errors which HDU it is."""
     try:
         yield
+    except RemoteFileError:
+        raise
     except FileFormatError as error:
         raise FileFormatError(f"HDU {position + 1}: {error}") from error
     except Exception as error:  # cards that are missing or of another type
