@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from forcedphot.errors import ExposureError, ForcedPhotError, OutputError
 from forcedphot.exposure import Detector, FilterLabel
 from forcedphot.io import formatters
 from forcedphot.io.formatters import REPOSITORY_CONFIG, ExposureDelegate, ExposureFormatter, parts, stack_names
+
+from .http_server import serve
 
 type Golden = Callable[[str], Path]
 type DataId = dict[str, Any]
@@ -122,6 +125,14 @@ def test_exposure(butler: Butler, golden: Golden, number: int) -> None:
     expected = Exposure.read(golden(_CALEXPS[number]))
     for part in PARTS.values():
         check_equal(part(exposure), part(expected))
+
+
+@pytest.mark.parametrize("number", range(len(_CALEXPS)))
+def test_identity_is_the_data_id(butler: Butler, golden: Golden, number: int) -> None:
+    of_file = Exposure.read(golden(_CALEXPS[number])).identity
+    identity = butler.get("calexp", data_id(number), parameters={"bbox": Box(100, 100, 3, 3)}).identity
+    assert identity == replace(of_file, instrument="Cam", detector=number)
+    assert identity != of_file
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -367,6 +378,40 @@ def test_a_repository_of_ones_own(own_repository: Path, golden: Golden) -> None:
         assert isinstance(exposure, Exposure)
         detector = butler.get("image.detector", data_id(1))
         assert detector is None or isinstance(detector, Detector)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "most"),
+    [
+        ("image.psf", {}, 0.5),
+        ("image.bbox", {}, 0.5),
+        ("image.image", {"bbox": _BOX}, 0.7),
+        ("image", {"bbox": _BOX}, 0.7),
+        ("image", {}, 1.0),
+    ],
+    ids=["psf", "bbox", "part of a plane", "part", "whole"],
+)
+def test_remote_files(
+    own_repository: Path, golden: Golden, name: str, parameters: dict[str, Any], most: float
+) -> None:
+    path = golden(_CALEXPS[1])
+    with (
+        serve(path.parent) as served,
+        Butler.from_config(own_repository, writeable=True, run="remote") as butler,
+    ):
+        dataset_type = butler.get_dataset_type("image")
+        ref = DatasetRef(dataset_type, butler.registry.expandDataId(data_id(0)), run="remote")
+        file = FileDataset(f"{served.url}/{path.name}", [ref], formatter=ExposureFormatter)
+        butler.ingest(file, transfer="direct")
+        served.n_bytes = 0
+        dataset = butler.get(name, data_id(0), parameters=parameters, collections="remote")
+    assert 0 < served.n_bytes <= most * path.stat().st_size
+    expected = Exposure.read(path, bbox=parameters.get("bbox"))
+    part = name.partition(".")[2]
+    if part:
+        check_equal(dataset, PARTS[part](expected))
+    else:
+        np.testing.assert_array_equal(dataset.image, expected.image)
 
 
 def test_errors_of_files_are_ours(own_repository: Path) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any, ClassVar, override
 
 from lsst.daf.butler import FormatterV2
 from lsst.resources import ResourcePath
 
 from ...errors import OutputError
+from ...exposure import Identity
 from .parts import read_dataset
 
 _FITS = frozenset({".fits", ".fits.gz", ".fits.fz", ".fz", ".fit"})
 
 
 class ExposureFormatter(FormatterV2):
-    """Reads a file as an `Exposure`: ExposureF as the pipelines write it, or an image of lsst.images."""
+    """Reads a file as an `Exposure`: ExposureF as the pipelines write it, or an image of lsst.images.
+
+    The exposure's identity is the data id, and what else the file says.
+    """
 
     can_read_from_local_file: ClassVar[bool] = True
     can_read_from_uri: ClassVar[bool] = True
@@ -35,7 +40,12 @@ class ExposureFormatter(FormatterV2):
         return NotImplemented if uri.isLocal or is_whole else self._read(str(uri), component)
 
     def _read(self, place: str, component: str | None) -> Any:
-        return read_dataset(place, component, self.file_descriptor.parameters)
+        dataset = read_dataset(place, component, self.file_descriptor.parameters)
+        if component is not None:
+            return dataset
+        # The repository knows better than the file which image this is.
+        data_id = {name: value for name, value in self.data_id.mapping.items() if name in Identity.__slots__}
+        return replace(dataset, identity=replace(dataset.identity, **data_id))
 
     @classmethod
     @override
