@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,3 +264,15 @@ assert "lsst.obs" not in sys.modules
 
 def test_it_does_not_load_the_butler() -> None:
     assert printed(run("import sys, forcedphot.butler; print('lsst.daf' in sys.modules)")) == "False"
+
+
+def test_all_its_files_are_installed() -> None:
+    root = Path(__file__).resolve().parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    package = root / "src" / "forcedphot"
+    patterns = project["tool"]["setuptools"]["package-data"]["forcedphot"]
+    installed = {path for pattern in patterns for path in package.glob(pattern)}
+    folder = package / "io" / "formatters"
+    files = {path for path in folder.rglob("*.*") if path.suffix in (".py", ".yaml") and path.parent != folder}
+    assert len(files) >= 4
+    assert files <= installed
