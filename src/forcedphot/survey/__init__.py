@@ -1,0 +1,1 @@
+"""The simulated survey: sky, visits, coadds, and the catalogs measured on them, in a Butler repository."""
