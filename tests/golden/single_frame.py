@@ -47,6 +47,8 @@ def measure_single_frame(
     schema = Schema()
     for slot in ("Centroid", "Shape"):
         schema.set_alias(f"slot_{slot}", f"given_{slot}")
+    for name in given or {}:
+        schema.add_field(name, "float64", "")
     config = registry[plugin_name].ConfigClass()
     for name, value in (settings or {}).items():
         setattr(config, name, value)
@@ -54,13 +56,9 @@ def measure_single_frame(
     plugin = registry[plugin_name](config, plugin_name, schema, {}, Schema())
     fields = schema.copy()
     for name in _GIVEN:
-        fields.add_field(
-            schema.resolve(name) if schema.has(name) else name.replace("slot_", "given_"), "float64", ""
-        )
+        fields.add_field(name.replace("slot_", "given_"), "float64", "")
     for name in _GIVEN_FLAGS:
         fields.add_field(name.replace("slot_", "given_"), "bool", "")
-    for name in given or {}:
-        fields.add_field(name, "float64", "")
     rows = np.arange(len(table)) if rows is None else rows
     columns = fields.allocate(len(rows))
     for name in (*_GIVEN, *_GIVEN_FLAGS):
