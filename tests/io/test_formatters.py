@@ -339,6 +339,7 @@ def test_cutouts_in_memory(golden: Golden, opted_in: None) -> None:
         check_equal(PARTS[name](part), PARTS[name](expected))
     bare = delegate.handleParameters(Exposure(image=exposure.image), {"bbox": Box(1, 2, 3, 4)})
     assert (bare.bbox, bare.mask, bare.variance) == (Box(1, 2, 3, 4), None, None)
+    assert delegate.getComponent(bare, "filter") is None
     for box in (Box(0, 0, 5, 5), Box(50, 71, 0, 5)):
         with pytest.raises(ExposureError, match="is not inside the image, which covers x 40"):
             delegate.handleParameters(exposure, {"bbox": box})

@@ -82,7 +82,8 @@ def part_of(exposure: Exposure, component: str) -> Any:
     if component in _OF_THE_BOX:
         return _OF_THE_BOX[component](exposure.bbox)
     if component == "filter":
-        return FilterLabel(exposure.identity.band, exposure.identity.physical_filter)
+        label = FilterLabel(exposure.identity.band, exposure.identity.physical_filter)
+        return None if label == FilterLabel() else label
     part = getattr(exposure, _PARTS[component])
     return dict(part) if component == "metadata" else part
 
