@@ -1,7 +1,19 @@
 """Plugins: one module a family; importing this package registers them."""
 
 from ..third_party import register_third_parties
-from . import blendedness, centroid, circular_aperture_flux, hsm_moments, pixel_flags, psf_flux
+from . import (
+    blendedness,
+    centroid,
+    circular_aperture_flux,
+    hsm_moments,
+    input_count,
+    local_background,
+    local_calibration,
+    peak_centroid,
+    pixel_flags,
+    psf_flux,
+    variance,
+)
 from .base import (
     CentroidPlugin,
     ForcedPlugin,
@@ -21,9 +33,14 @@ __all__ = [
     "check_plugin_names",
     "circular_aperture_flux",
     "hsm_moments",
+    "input_count",
+    "local_background",
+    "local_calibration",
+    "peak_centroid",
     "pixel_flags",
     "psf_flux",
     "registry",
+    "variance",
 ]
 
 register_third_parties("forcedphot.plugins", registry, ForcedPlugin)
