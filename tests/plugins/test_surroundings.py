@@ -121,6 +121,7 @@ class TestLocalBackground:
         columns = measure(self.NAME, dataclasses.replace(exposure, psf=NoPsf()))
         assert np.isnan(columns[f"{self.NAME}_instFlux"][0])
         assert {name for name, value in flags(columns, self.NAME).items() if value} == {f"{self.NAME}_flag"}
+        assert columns["base_InvalidPsf_flag"][0]
 
     @pytest.mark.parametrize("plane", ["BAD", "SAT", "NO_DATA"])
     def test_bad_pixels_only(self, exposure: Exposure, plane: str) -> None:

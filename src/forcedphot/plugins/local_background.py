@@ -9,7 +9,7 @@ from ..catalog.schema import Columns, Schema
 from ..conventions import BoolArray, FloatArray
 from ..errors import ConfigurationError
 from .bad_pixels import bad_pixels
-from .base import ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
+from .base import INVALID_PSF_FLAG, ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
 
 
 class LocalBackgroundConfig(ForcedPluginConfig):
@@ -77,9 +77,10 @@ class LocalBackground(ForcedPlugin):
         columns[f"{name}_instFlux"][:] = result.mean
         columns[f"{name}_instFluxErr"][:] = result.sigma
         # Where the PSF has no size there is no annulus, good or bad.
-        columns[f"{name}_flag_noGoodPixels"][:] = (result.n_pixels == 0) & np.isfinite(batch.psf_moments).all(
-            axis=1
-        )
+        has_annulus = np.isfinite(batch.psf_moments).all(axis=1)
+        if not has_annulus.all():
+            columns[INVALID_PSF_FLAG] |= ~batch.psf_valid
+        columns[f"{name}_flag_noGoodPixels"][:] = (result.n_pixels == 0) & has_annulus
         columns[f"{name}_flag"][:] = ~(np.isfinite(result.mean) & np.isfinite(result.sigma))
 
     def reach(self, batch: SourceBatch) -> float | FloatArray:
