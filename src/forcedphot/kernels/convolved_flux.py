@@ -37,7 +37,7 @@ class Convolutions(NamedTuple):
     kernel_scale: float
     """Half width of the kernels in units of their sigma."""
     boxes: IntArray
-    """Footprints' boxes, shape (n, 4): smallest and largest column, smallest and largest row in the array.
+    """Footprints' boxes in the array, shape (n, 4): column and row of their first and last pixel.
 
     A cut-out is its box, grown by `growth` and half the kernel, as far as it is on the image; in a
     frame of half the kernel at its edge it is left as it is.
@@ -210,9 +210,9 @@ def _cut_out(convolutions: Convolutions, i: int, target: float, shape: tuple[int
     half_width = int(min(convolutions.kernel_scale * sigma + 0.5, _LARGEST))
     growth = convolutions.growth[i] + half_width
     box = convolutions.boxes[i]
-    x_start, x_stop = max(box[0] - growth, 0), min(box[1] + growth + 1, shape[1])
-    y_start, y_stop = max(box[2] - growth, 0), min(box[3] + growth + 1, shape[0])
-    is_empty = box[1] < box[0] or box[3] < box[2]
+    x_start, x_stop = max(box[0] - growth, 0), min(box[2] + growth + 1, shape[1])
+    y_start, y_stop = max(box[1] - growth, 0), min(box[3] + growth + 1, shape[0])
+    is_empty = box[2] < box[0] or box[3] < box[1]
     if target < seeing or is_empty or min(x_stop - x_start, y_stop - y_start) < 2 * half_width + 1:
         return (0, 0, shape[1], shape[0]), 0.0, -1
     return (x_start, y_start, x_stop, y_stop), sigma, half_width
