@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from forcedphot.conventions import FloatArray
 from forcedphot.kernels import ellipses
-from forcedphot.kernels.elliptical_apertures import EllipticalFluxes, elliptical_aperture_fluxes
+from forcedphot.kernels.elliptical_apertures import (
+    EllipticalFluxes,
+    aperture_reach,
+    elliptical_aperture_fluxes,
+)
 from forcedphot.kernels.elliptical_sinc import LARGEST_SEMI_AXIS, elliptical_sinc_coefficients
 from forcedphot.kernels.sinc import sinc_coefficients
 
@@ -222,3 +226,18 @@ def test_geometry(major: float, ratio: float, angle: float, turn: float, stretch
     scaled = ellipses.scaled_to_radius(moments, np.array([stretch]))
     assert ellipses.determinant_radius(scaled)[0] == pytest.approx(stretch, rel=1e-6)
     assert scaled[0, 2] * moments[0, 0] == pytest.approx(scaled[0, 0] * moments[0, 2], rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("max_sinc_radius", [2.0, math.inf])
+def test_reach(rng: np.random.Generator, max_sinc_radius: float) -> None:
+    image, variance = noise_image(rng, (80, 90))
+    rows, columns = np.indices(image.shape)
+    for matrix in random_ellipses(rng, 6, 9.0):
+        place = np.array([44.3]), np.array([38.6]), moments_of([matrix])
+        (reach,) = aperture_reach(place[2], max_sinc_radius=max_sinc_radius)
+        before = elliptical_aperture_fluxes(image, variance, *place, max_sinc_radius=max_sinc_radius)
+        spoilt = np.where(np.hypot(columns - 44.3, rows - 38.6) > reach, np.float32(np.nan), image)
+        after = elliptical_aperture_fluxes(spoilt, variance, *place, max_sinc_radius=max_sinc_radius)
+        assert after.flux[0] == before.flux[0]
+        assert np.isnan(spoilt).any()
+    assert aperture_reach(np.full((1, 3), np.nan)) == 0.0
