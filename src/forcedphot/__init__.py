@@ -13,6 +13,8 @@ _HOMES = {
     "ApplyApCorrTask": "aperture_correction",
     "CatalogCalculationConfig": "catalog_calculation",
     "CatalogCalculationTask": "catalog_calculation",
+    "DetectorExposureIdGeneratorConfig": "id_generator",
+    "DetectorVisitIdGeneratorConfig": "id_generator",
     "Exposure": "exposure",
     "ForcedMeasurementConfig": "measurement_config",
     "ForcedMeasurementDriverConfig": "driver",
@@ -20,10 +22,12 @@ _HOMES = {
     "ForcedMeasurementTask": "measurement",
     "ForcedPlugin": "plugins",
     "ForcedPluginConfig": "plugins",
+    "IdGenerator": "id_generator",
     "PhotoCalib": "exposure",
     "Schema": "catalog.schema",
     "SimpleForcedMeasurementConfig": "simple_measurement",
     "SimpleForcedMeasurementTask": "simple_measurement",
+    "SkyMapIdGeneratorConfig": "id_generator",
     "SourceCatalog": "catalog.source_catalog",
     "measure": "one_call",
 }
@@ -33,6 +37,8 @@ __all__ = [
     "ApplyApCorrTask",
     "CatalogCalculationConfig",
     "CatalogCalculationTask",
+    "DetectorExposureIdGeneratorConfig",
+    "DetectorVisitIdGeneratorConfig",
     "Exposure",
     "ForcedMeasurementConfig",
     "ForcedMeasurementDriverConfig",
@@ -40,21 +46,29 @@ __all__ = [
     "ForcedMeasurementTask",
     "ForcedPlugin",
     "ForcedPluginConfig",
+    "IdGenerator",
     "PhotoCalib",
     "Schema",
     "SimpleForcedMeasurementConfig",
     "SimpleForcedMeasurementTask",
+    "SkyMapIdGeneratorConfig",
     "SourceCatalog",
     "measure",
 ]
 
 if TYPE_CHECKING:
     from .aperture_correction import ApplyApCorrConfig, ApplyApCorrTask
-    from .catalog_calculation import CatalogCalculationConfig, CatalogCalculationTask
     from .catalog.schema import Schema
     from .catalog.source_catalog import SourceCatalog
+    from .catalog_calculation import CatalogCalculationConfig, CatalogCalculationTask
     from .driver import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
     from .exposure import Exposure, PhotoCalib
+    from .id_generator import (
+        DetectorExposureIdGeneratorConfig,
+        DetectorVisitIdGeneratorConfig,
+        IdGenerator,
+        SkyMapIdGeneratorConfig,
+    )
     from .measurement import ForcedMeasurementTask
     from .measurement_config import ForcedMeasurementConfig
     from .one_call import measure

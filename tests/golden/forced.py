@@ -102,7 +102,7 @@ def measure_case(
     config = configure(chosen, targets, options.get("plugin_config"))
     config.doReplaceWithNoise = options["doReplaceWithNoise"]
     reference = reference_catalog(folder / "reference.ecsv", reference_aliases)
-    config.copyColumns = {key: value for key, value in config.copyColumns.items() if reference.schema.has(key)}
+    config.copyColumns = options.get("copyColumns", dict(config.copyColumns))
     exposure = Exposure.read(exposure_path(folder))
     task = ForcedMeasurementTask(refSchema=reference.schema, config=config)
     corrections = ApplyApCorrTask(schema=task.schema, fluxes=task.corrected_fluxes)

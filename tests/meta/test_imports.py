@@ -41,6 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measurement_config": {*_STEP, "neighbours"},
     "references": {*_GROUND, "catalog"},
     "measurement": {*_MEASUREMENT, "batches", "footprints", "measurement_config", "references"},
+    "id_generator": _GROUND,
+    "plugin_reference": {*_STEP, "catalog_calculation", "references"},
     "simple_measurement": {*_MEASUREMENT, "measurement", "measurement_config", "references"},
     "driver": _DRIVER,
     "one_call": {*_DRIVER, "driver"},
@@ -50,13 +52,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "survey": {*_DRIVER, "driver", "tasks"},
     "tap": _GROUND,
     "butler": {"io"},
-    "cli": {*_DRIVER, "driver", "one_call", "tasks", "display", "simulation", "survey", "tap"},
+    "cli": {*_DRIVER, "plugin_reference", "driver", "one_call", "tasks", "display", "simulation", "survey", "tap"},
     "__init__": {
         "aperture_correction",
         "catalog",
         "catalog_calculation",
         "driver",
         "exposure",
+        "id_generator",
         "measurement",
         "measurement_config",
         "one_call",
@@ -71,7 +74,7 @@ LAZILY = {("exposure/exposure.py", function, "io") for function in ("read", "rea
 
 FORBIDDEN = ("lsst.afw", "lsst.geom", "lsst.meas", "lsst.obs")
 BUTLER = ("lsst.daf", "lsst.pipe")
-BUTLER_PLACES = ("driver", "tasks", "survey", "io/formatters")
+BUTLER_PLACES = ("id_generator", "driver", "tasks", "survey", "io/formatters")
 HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 
 
@@ -79,6 +82,7 @@ DISTRIBUTIONS = {
     "lsst.daf": "lsst-daf-butler",
     "lsst.images": "lsst-images",
     "lsst.pex": "lsst-pex-config",
+    "lsst.pipe": "lsst-pipe-base",
     "lsst.resources": "lsst-resources",
     "starlink": "starlink-pyast",
     "yaml": "pyyaml",

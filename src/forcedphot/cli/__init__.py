@@ -10,6 +10,7 @@ _COMMANDS = {
     "demo": "Measure simulated images, as an example.",
     "inspect": "Tell what is in an image file.",
     "measure": "Measure fluxes at the positions of a catalog.",
+    "plugins": "List what can be measured, with fields and settings.",
 }
 """Modules, of the same names, and what the help says of them without importing them."""
 
