@@ -69,7 +69,14 @@ _SHAPES = ("base_SdssShape", "base_SdssCentroid", "ext_shapeHSM", "base_Blendedn
 
 
 def _error_of(expected: Table, name: str) -> npt.NDArray[np.float64]:
-    """Return the column of a value's own error; 0 where there is none."""
+    """Return the column of a value's own error; 0 where there is none.
+
+    A flux's covariance with xy is as uncertain as xy, in the proportion of the covariance with xx to xx.
+    """
+    if name.endswith("_instFlux_xy_Cov"):
+        shape = name.removesuffix("_instFlux_xy_Cov")
+        ratio = np.asarray(expected[f"{shape}_instFlux_xx_Cov"], dtype=np.float64) / expected[f"{shape}_xx"]
+        return np.abs(np.asarray(ratio * expected[f"{shape}_xyErr"], dtype=np.float64))
     stem = name.removesuffix("Err")
     if f"{stem}Err" not in expected.colnames:
         return np.zeros(len(expected))

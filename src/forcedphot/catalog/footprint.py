@@ -161,6 +161,20 @@ class ShapedFootprints(Sequence["Footprint | None"]):
         return ellipse_spans(self.x, self.y, psf_moments * self.scaling**2, self.exposure.bbox)
 
 
+def first_peaks(footprints: FootprintColumn) -> tuple[FloatArray, FloatArray]:
+    """Return x and y of each footprint's first peak, in the image's pixel frame; NaN where there is none."""
+    if isinstance(footprints, ShapedFootprints):
+        x, y = nearest_pixel(footprints.x), nearest_pixel(footprints.y)
+        is_off = ~footprints.exposure.bbox.contains(x, y)
+        x[is_off] = y[is_off] = np.nan
+        return x, y
+    x, y = np.full((2, len(footprints)), np.nan)
+    for i, footprint in enumerate(footprints):
+        if footprint is not None and len(footprint.peaks):
+            x[i], y[i] = footprint.peaks["f_x"][0], footprint.peaks["f_y"][0]
+    return x, y
+
+
 def spans_of(footprints: FootprintColumn) -> Spans:
     """Return the pixels of a catalog's footprints; none where there is no footprint."""
     if isinstance(footprints, ShapedFootprints):

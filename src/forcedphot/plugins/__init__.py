@@ -7,6 +7,7 @@ from . import (
     circular_aperture_flux,
     compensated_flux,
     convolved_flux,
+    gaussian_flux,
     hsm_moments,
     input_count,
     local_background,
@@ -15,6 +16,9 @@ from . import (
     peak_likelihood_flux,
     pixel_flags,
     psf_flux,
+    sdss_centroid,
+    sdss_shape,
+    transformed_shape,
     variance,
 )
 from .base import (
@@ -37,6 +41,7 @@ __all__ = [
     "circular_aperture_flux",
     "compensated_flux",
     "convolved_flux",
+    "gaussian_flux",
     "hsm_moments",
     "input_count",
     "local_background",
@@ -46,6 +51,9 @@ __all__ = [
     "pixel_flags",
     "psf_flux",
     "registry",
+    "sdss_centroid",
+    "sdss_shape",
+    "transformed_shape",
     "variance",
 ]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from lsst.pex.config import Config, Field, Registry
 
-from ..catalog.footprint import FootprintColumn, ShapedFootprints, spans_of
+from ..catalog.footprint import FootprintColumn, ShapedFootprints, first_peaks, spans_of
 from ..catalog.schema import Columns, Schema
 from ..catalog.source_catalog import SourceCatalog
 from ..conventions import BoolArray, FloatArray, IntArray, Spans
@@ -159,6 +159,14 @@ class SourceBatch:
         if isinstance(footprints, ShapedFootprints):
             return footprints.spans(self.psf_moments)
         return spans_of(footprints)
+
+    @cached_property
+    def peaks(self) -> tuple[FloatArray, FloatArray]:
+        """First peaks of the footprints, x and y in the image's pixel frame; NaN where there is none."""
+        if self._footprints is None:
+            nowhere = np.full(len(self), np.nan)
+            return nowhere, nowhere
+        return first_peaks(self._footprints[self.rows])
 
     @cached_property
     def _psf_kernels(self) -> KernelImages | None:
