@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.table import Table
 
 from forcedphot import Exposure
 from forcedphot.catalog.footprint import Footprint, FootprintColumn
 from forcedphot.catalog.schema import Columns, Schema
 from forcedphot.catalog.source_catalog import SourceCatalog
-from forcedphot.conventions import FloatArray, IntArray
+from forcedphot.conventions import IntArray
 from forcedphot.plugins import SourceBatch, registry
 
 _GIVEN = ("slot_Centroid_x", "slot_Centroid_y", "slot_Shape_xx", "slot_Shape_yy", "slot_Shape_xy")
@@ -25,7 +26,7 @@ def measure_single_frame(
     *,
     settings: Mapping[str, Any] | None = None,
     footprints: FootprintColumn | None = None,
-    given: Mapping[str, FloatArray] | None = None,
+    given: Mapping[str, npt.NDArray[Any]] | None = None,
     unreplaced: Exposure | None = None,
     rows: IntArray | None = None,
 ) -> tuple[Columns, Schema]:
@@ -47,8 +48,8 @@ def measure_single_frame(
     schema = Schema()
     for slot in ("Centroid", "Shape"):
         schema.set_alias(f"slot_{slot}", f"given_{slot}")
-    for name in given or {}:
-        schema.add_field(name, "float64", "")
+    for name, values in (given or {}).items():
+        schema.add_field(name, values.dtype.name, "")
     config = registry[plugin_name].ConfigClass()
     for name, value in (settings or {}).items():
         setattr(config, name, value)
@@ -92,6 +93,6 @@ def read_footprints(path: Path) -> FootprintColumn:
     return footprints
 
 
-def footprint(spans: np.ndarray[Any, Any]) -> Footprint:
+def footprint(spans: npt.NDArray[Any]) -> Footprint:
     """Make a footprint without peaks from its spans, shape (n, 3): y, x0, x1."""
     return Footprint(spans=spans.astype(np.int32), peaks=SourceCatalog(Schema(), {}))
