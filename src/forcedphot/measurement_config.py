@@ -13,7 +13,7 @@ class SourceSlotConfig(Config):
     """Which plugin fills each slot; None leaves a slot out."""
 
     centroid = Field[str](doc="Plugin of the centroid slot, which runs first", default="base_TransformedCentroid")
-    shape = Field[str](doc="Plugin of the shape slot", default=None, optional=True)
+    shape = Field[str](doc="Plugin of the shape slot", default="base_TransformedShape", optional=True)
     psfShape = Field[str](
         doc="Field prefix of the PSF shape slot; without effect where no plugin declares it",
         default="base_SdssShape_psf",
@@ -40,8 +40,13 @@ class ForcedMeasurementConfig(Config):
         default=[
             "base_PixelFlags",
             "base_TransformedCentroid",
+            "base_TransformedShape",
+            "base_SdssCentroid",
+            "base_SdssShape",
+            "base_GaussianFlux",
             "base_CircularApertureFlux",
             "base_PsfFlux",
+            "base_LocalBackground",
         ],
         multi=True,
     )
