@@ -134,10 +134,17 @@ class SourceBatch:
     @cached_property
     def psf_images(self) -> Stamps:
         """PSF images at the centres; sources without a valid PSF are flagged as they are found."""
-        kernels = self._psf_kernels
-        stamps = self.psf.images(self.x, self.y) if kernels is None else kernels.shifted_to(self.x, self.y)
+        if self.psf.draws_kernels_first:
+            stamps = self.psf_kernels.shifted_to(self.x, self.y)
+        else:
+            stamps = self.psf.images(self.x, self.y)
         self.columns[INVALID_PSF_FLAG] |= ~stamps.valid
         return stamps
+
+    @cached_property
+    def psf_kernels(self) -> KernelImages:
+        """The PSF at the centres, in the middle of the images."""
+        return self.psf.kernel_images(self.x, self.y)
 
     @property
     def psf_valid(self) -> BoolArray:
@@ -147,8 +154,9 @@ class SourceBatch:
     @cached_property
     def psf_moments(self) -> FloatArray:
         """Adaptive second moments of the PSF at the centres, shape (n, 3): xx, yy, xy in pixel^2; NaN if none."""
-        kernels = self._psf_kernels
-        return self.psf.moments(self.x, self.y) if kernels is None else kernels.moments()
+        if self.psf.draws_kernels_first:
+            return self.psf_kernels.moments()
+        return self.psf.moments(self.x, self.y)
 
     @cached_property
     def footprints(self) -> Spans:
@@ -167,11 +175,6 @@ class SourceBatch:
             nowhere = np.full(len(self), np.nan)
             return nowhere, nowhere
         return first_peaks(self._footprints[self.rows])
-
-    @cached_property
-    def _psf_kernels(self) -> KernelImages | None:
-        """Kernel images at the centres, if both the images and the moments of the PSF come from them."""
-        return self.psf.kernel_images(self.x, self.y) if self.psf.draws_kernels_first else None
 
 
 def missing_component(exposure: Exposure, component: str) -> str:

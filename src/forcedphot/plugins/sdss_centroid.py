@@ -90,12 +90,11 @@ class SdssCentroid(ForcedPlugin):
         columns[f"{self.name}_flag_edge"][rows] = off_image
 
     def _maxima(self, batch: SourceBatch) -> SmoothedMaxima:
+        from ..kernels.ellipses import determinant_radius
         from ..kernels.sdss_centroid import smoothed_maxima
 
-        psf = batch.psf.kernel_images(nearest_pixel(batch.x), nearest_pixel(batch.y))
+        psf = batch.psf_kernels
         batch.columns[INVALID_PSF_FLAG] |= ~psf.valid
-        xx, yy, xy = batch.psf_moments.T
-        area = np.where(psf.valid, xx * yy - xy * xy, np.nan)
         return smoothed_maxima(
             batch.exposure.image,
             batch.variance,
@@ -104,7 +103,7 @@ class SdssCentroid(ForcedPlugin):
             psf.images,
             psf.heights,
             psf.widths,
-            np.where(area > 0.0, area, np.nan) ** 0.25,
+            np.where(psf.valid, determinant_radius(batch.psf_moments), np.nan),
             min_peak=self.config.peakMin,
             width_factor=self.config.wfac,
             max_binning=self.config.binmax,
