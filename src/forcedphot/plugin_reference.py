@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,15 @@ from . import catalog_calculation, plugins
 from .catalog.schema import Field, Schema
 from .errors import ConfigurationError
 from .references import REFERENCE_SCHEMA
+
+_SLOTS = {
+    "slot_Centroid": "base_TransformedCentroid",
+    "slot_Shape": "base_TransformedShape",
+    "slot_PsfShape": "base_SdssShape_psf",
+    "slot_PsfFlux": "base_PsfFlux",
+    "slot_ModelFlux": "base_GaussianFlux",
+}
+"""What fills the slots that plugins start from, in these descriptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +66,8 @@ class PluginDescription:
 
 def describe_plugins() -> list[PluginDescription]:
     """Describe all plugins by name, those of other packages too; measurements first, then calculations."""
-    return [
-        *(_describe_measurement(name) for name in sorted(plugins.registry)),
-        *(_describe_calculation(name) for name in sorted(catalog_calculation.registry)),
-    ]
+    schema = Schema(aliases=_SLOTS)
+    return [*_describe_measurements(schema), *_describe_calculations(schema)]
 
 
 def describe_plugin(name: str) -> PluginDescription:
@@ -71,10 +78,9 @@ def describe_plugin(name: str) -> PluginDescription:
     ConfigurationError
         If there is none of that name.
     """
-    if name in catalog_calculation.registry:
-        return _describe_calculation(name)
-    plugins.check_plugin_names([name])
-    return _describe_measurement(name)
+    if name not in catalog_calculation.registry:
+        plugins.check_plugin_names([name])
+    return next(plugin for plugin in describe_plugins() if plugin.name == name)
 
 
 def markdown() -> str:
@@ -83,8 +89,8 @@ def markdown() -> str:
     lines = [
         "# Plugins",
         "",
-        "What `forcedphot plugins` prints. Names, fields, units and settings are those of the LSST pipelines; where",
-        "a value differs, [differences](differences.md) says why. Flags are true where something is wrong.",
+        "What `forcedphot plugins` prints. Names, fields, units and settings are those of the LSST pipelines;",
+        "where a value differs, [differences](differences.md) says why. Flags are true where something is wrong.",
         "",
         "| plugin | what it does |",
         "|---|---|",
@@ -105,46 +111,49 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _describe_measurement(name: str) -> PluginDescription:
-    registered: Any = plugins.registry[name]
-    config = registered.ConfigClass()
-    schema, reference = _slots(), _reference_schema()
-    before = set(schema.aliases)
-    plugin = registered(config, name, schema, {}, reference)
+def _describe_measurements(schema: Schema) -> list[PluginDescription]:
+    described = []
+    for name in _in_order(plugins.registry):
+        registered: Any = plugins.registry[name]
+        config = registered.ConfigClass()
+        before = schema.copy()
+        plugin = registered(config, name, schema, {}, _reference_schema())
+        described.append(_describe(name, "measurement", config, before, schema, plugin.corrected_fluxes))
+    return sorted(described, key=lambda plugin: plugin.name)
+
+
+def _describe_calculations(schema: Schema) -> list[PluginDescription]:
+    described = []
+    for name in _in_order(catalog_calculation.registry):
+        registered: Any = catalog_calculation.registry[name]
+        config = registered.ConfigClass()
+        before = schema.copy()
+        registered(config, name, schema)
+        described.append(_describe(name, "calculation", config, before, schema, ()))
+    return sorted(described, key=lambda plugin: plugin.name)
+
+
+def _in_order(registry: Any) -> list[str]:
+    """Return the names of all plugins in execution order: some build on the fields of others."""
+    return sorted(registry, key=lambda name: (registry[name].execution_order, name))
+
+
+def _describe(
+    name: str, kind: str, config: Any, before: Schema, after: Schema, corrected: Iterable[str]
+) -> PluginDescription:
+    """Describe a plugin by what it has added to a schema."""
+    registered: Any = (plugins if kind == "measurement" else catalog_calculation).registry[name]
     return PluginDescription(
         name,
-        "measurement",
+        kind,
         _summary(registered),
         registered.__module__,
         registered.execution_order,
-        tuple(plugin.corrected_fluxes),
+        tuple(corrected),
         tuple(_settings(config)),
-        tuple(schema),
-        tuple((alias, target) for alias, target in sorted(schema.aliases.items()) if alias not in before),
+        tuple(field for field in after if field.name not in before),
+        tuple(item for item in sorted(after.aliases.items()) if item[0] not in before.aliases),
     )
-
-
-def _describe_calculation(name: str) -> PluginDescription:
-    registered: Any = catalog_calculation.registry[name]
-    config, schema = registered.ConfigClass(), Schema()
-    registered(config, name, schema)
-    return PluginDescription(
-        name,
-        "calculation",
-        _summary(registered),
-        registered.__module__,
-        registered.execution_order,
-        (),
-        tuple(_settings(config)),
-        tuple(schema),
-        (),
-    )
-
-
-def _slots() -> Schema:
-    """Return a schema with the usual slots, but without the fields that they stand for."""
-    aliases = {"slot_Centroid": "base_TransformedCentroid", "slot_Shape": "base_TransformedShape"}
-    return Schema(aliases=aliases)
 
 
 def _reference_schema() -> Schema:
