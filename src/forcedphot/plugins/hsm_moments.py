@@ -87,6 +87,8 @@ class HsmMomentsPlugin(ForcedPlugin):
     execution_order = CENTROID_ORDER
     subject: ClassVar[str]
     """What is measured."""
+    center_label: ClassVar[str] = "Centroid"
+    moments_label: ClassVar[str] = "Adaptive moments"
 
     def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:  # noqa: ARG002
         name, subject = self.name, self.subject
@@ -95,13 +97,16 @@ class HsmMomentsPlugin(ForcedPlugin):
         self.use_centroid(schema)
         for axis in ("x", "y"):
             schema.add_field(
-                f"{name}_{axis}", "float64", f"Centroid of the {subject} via the HSM shape algorithm", "pix"
+                f"{name}_{axis}",
+                "float64",
+                f"{self.center_label} of the {subject} via the HSM shape algorithm",
+                "pix",
             )
         for moment in ("xx", "yy", "xy"):
             schema.add_field(
                 f"{name}_{moment}",
                 "float64",
-                f"Adaptive moments of the {subject} via the HSM shape algorithm",
+                f"{self.moments_label} of the {subject} via the HSM shape algorithm",
                 "pix2",
             )
         if self.config.addFlux:
