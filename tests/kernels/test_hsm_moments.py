@@ -55,7 +55,7 @@ def some_sources(rng: np.random.Generator) -> Sources:
         xx, yy = rng.uniform(0.2, 6.0, 2)
         flux = [0.0, 0.5, 30.0, 1000.0, -200.0][i % 5]
         image += gaussian(shape, x[i], y[i], xx, yy, rng.uniform(-0.9, 0.9) * np.sqrt(xx * yy), flux)
-    half = rng.integers(3, 8, (12, 4))
+    half = rng.integers(3, 6, (12, 4))
     column, row = np.floor(x + 0.5).astype(np.int64), np.floor(y + 0.5).astype(np.int64)
     boxes = np.stack([column - half[:, 0], row - half[:, 1], column + half[:, 2], row + half[:, 3]], axis=1)
     return Sources(image.astype(np.float32), boxes, x, y, rng.uniform(1.0, 5.0, 12))
