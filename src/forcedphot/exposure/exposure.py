@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -265,6 +265,130 @@ class Exposure:
         from ..io.lsst_images import exposure_from_lsst_images
 
         return exposure_from_lsst_images(image)
+
+    @classmethod
+    def from_fits(
+        cls,
+        image: str | Path,
+        *,
+        variance: str | Path | None = None,
+        weight: str | Path | None = None,
+        error: str | Path | None = None,
+        mask: str | Path | None = None,
+        mask_planes: Mapping[str, int] | None = None,
+        psf: str | Path | Psf | npt.ArrayLike | None = None,
+        zero_point: float | None = None,
+        bbox: Box | None = None,
+        **components: Any,
+    ) -> Exposure:
+        """Read a FITS image of any survey, with a WCS in its header, and what goes with it.
+
+        Each part is a FITS file, or one HDU of it: ``"FILE"``, ``"FILE[2]"``, ``"FILE[SCI]"``, ``"FILE[SCI,1]"``,
+        and ``"[WHT]"`` for one in the image's own file. Without an HDU, the first image counts.
+
+        Parameters
+        ----------
+        image
+            The image; its first pixel is (0, 0). SIP, TPV and tabulated distortions are applied.
+        variance, weight, error
+            At most one: the variance of each pixel, its inverse, or its square root. Pixels without a
+            positive weight have an infinite variance, and the mask plane BAD.
+        mask
+            Integers. Bits are named by cards ``MP_NAME``, or ``mask_planes``; without either, every pixel
+            that is not 0 is BAD.
+        mask_planes
+            Bit number of each mask plane, by its name.
+        psf
+            A model of PSFEx (``.psf``), a kernel image of odd size in a FITS file, a `Psf` or an array.
+        zero_point
+            AB magnitude of one unit of the image.
+        bbox
+            The part of the image to read; None for all.
+        components
+            Other fields of `Exposure`, instead of what the header says.
+
+        Raises
+        ------
+        ExposureError
+            If the planes do not go together, or ``bbox`` is not inside the image.
+        FileNotFoundError, FileFormatError
+            If a file is absent, damaged, or has nothing of that kind.
+        """
+        from ..io.plain_fits import read_plain_fits
+
+        return read_plain_fits(
+            image,
+            variance=variance,
+            weight=weight,
+            error=error,
+            mask=mask,
+            mask_planes=mask_planes,
+            psf=psf,
+            zero_point=zero_point,
+            bbox=bbox,
+            **components,
+        )
+
+    def to_lsst_images(
+        self, kind: Literal["visit-image", "cell-coadd"] | None = None, *, sample_psf: bool = False
+    ) -> Any:
+        """Turn the exposure into a VisitImage or CellCoadd of lsst.images; pixels are not copied.
+
+        What the type has no place for is named in a warning.
+
+        Parameters
+        ----------
+        kind
+            Which of them; if None, coadds become a CellCoadd, all others a VisitImage.
+        sample_psf
+            Store samples of a PSF that the type cannot hold as it is; a warning says how much they differ.
+
+        Raises
+        ------
+        ExposureError
+            If there is no variance, WCS or PSF, or one that the type cannot hold.
+        """
+        from ..io.lsst_images_writer import exposure_to_lsst_images
+
+        return exposure_to_lsst_images(self, kind=kind, sample_psf=sample_psf)
+
+    def write(
+        self,
+        path: str | Path,
+        to: Literal["visit-image", "cell-coadd", "fits"] | None = None,
+        *,
+        sample_psf: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the exposure to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Where to.
+        to
+            As `to_lsst_images` has it; or ``fits``: a plain FITS file of image, mask, variance and a kernel
+            image of the PSF, with a WCS in the header.
+        sample_psf
+            As for `to_lsst_images`.
+        overwrite
+            Replace an existing file.
+
+        Raises
+        ------
+        ExposureError
+            If the format cannot hold the exposure.
+        OutputError
+            If the file cannot be written.
+        """
+        if to == "fits":
+            from ..io.plain_fits_writer import write_plain_fits
+
+            write_plain_fits(self, path, overwrite=overwrite)
+        else:
+            from ..io.lsst_images_writer import write_lsst_images
+
+            write_lsst_images(self, path, kind=to, sample_psf=sample_psf, overwrite=overwrite)
 
     def with_variance(self, variance: FloatImage, **metadata: Any) -> Exposure:
         """Return the same exposure with another variance plane, and cards added to its metadata."""

@@ -61,6 +61,20 @@ class AstWcs:
             raise FileFormatError(f"The WCS should be an AST FrameSet; the file has {type(frame_set).__name__}.")
         return cls(frame_set)
 
+    def to_text(self) -> str:
+        """Return the text dump that AST's Channel writes."""
+        import starlink.Ast as Ast
+
+        lines: list[str] = []
+
+        class Sink:
+            def astsink(self, line: str) -> None:
+                lines.append(line)
+
+        with _AST_LOCK:
+            Ast.Channel(None, Sink()).write(self._frame_set)
+        return "\n".join(lines) + "\n"
+
     def sky_to_pixel(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
         x, y = self._transform(ra, dec, forward=False)
         return x, y
@@ -130,6 +144,17 @@ class AstropyWcs:
         self.origin = x0, y0
         frame = wcs_to_celestial_frame(wcs)
         self._frame = None if frame.name == "icrs" else frame
+
+    def array_wcs(self, x0: int, y0: int) -> Any:
+        """Return an ``astropy.wcs.WCS`` of an array whose first pixel is at (x0, y0)."""
+        from astropy.wcs import Sip
+
+        wcs = self.wcs.deepcopy()
+        shift = np.array(self.origin) - (x0, y0)
+        wcs.wcs.crpix = wcs.wcs.crpix + shift
+        if wcs.sip is not None:
+            wcs.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix + shift)
+        return wcs
 
     def sky_to_pixel(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
         x, y = _where_finite(self._from_sky, ra, dec)

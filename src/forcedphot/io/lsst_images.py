@@ -6,6 +6,7 @@ Importing this module does not import lsst.images, which takes seconds.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from astropy.units import UnitBase
 
 _LOG = logging.getLogger(__name__)
+
+CALIBRATION_ERROR = "PHOTOCALIB_MEAN_ERR"
+CALIBRATION_MEAN = "PHOTOCALIB_MEAN"
+"""Metadata in which files converted from ExposureF keep what a photometric scaling has no place for."""
 
 
 def exposure_from_lsst_images(image: Any, *, whole: Box | None = None) -> Exposure:
@@ -71,13 +76,14 @@ def exposure_from_lsst_images(image: Any, *, whole: Box | None = None) -> Exposu
         psf=psf,
         aperture_corrections=fields_from_lsst_images(image.aperture_corrections),
         photo_calib=photo_calib_from_lsst_images(
-            image.unit, getattr(image, "photometric_scaling", None), whole or box
+            image.unit, getattr(image, "photometric_scaling", None), whole or box, metadata
         ),
         unit=image.unit,
         identity=identity_from_lsst_images(image.sky_projection.pixel_frame, label, patch),
         visit_info=None if is_coadd else lsst_images_info.visit_info_from_lsst_images(image.obs_info),
         detector=None if detector is None else lsst_images_info.detector_from_lsst_images(detector),
         summary_stats=None if is_coadd else lsst_images_info.summary_stats_from_lsst_images(image.summary_stats),
+        valid_polygon=lsst_images_info.polygon_from_lsst_images(image.bounds),
         metadata=metadata,
     )
 
@@ -128,6 +134,7 @@ class SkyProjectionWcs:
     """
 
     def __init__(self, sky_projection: Any) -> None:
+        self.sky_projection = sky_projection
         self._pixel_to_sky = sky_projection.pixel_to_sky_transform
 
     def sky_to_pixel(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -228,21 +235,26 @@ def _cell_psf(psf: Any) -> CellPsf:
     return CellPsf(kernels, _cell_grid(bounds))
 
 
-def photo_calib_from_lsst_images(unit: UnitBase, scaling: Any, box: Box) -> PhotoCalib | None:
+def photo_calib_from_lsst_images(
+    unit: UnitBase, scaling: Any, box: Box, metadata: Mapping[str, Any]
+) -> PhotoCalib | None:
     """Find the way from the image's unit to nJy; None if there is none.
 
     ``photometric_scaling`` tells how a raw image becomes a calibrated one; it is of use only where it
-    has not been applied already.
+    has not been applied already. The metadata have its error, and its mean if it varies, in files that were
+    converted from ExposureF.
     """
     from astropy import units
 
+    error = float(metadata.get(CALIBRATION_ERROR, 0.0))
     if unit.is_equivalent(units.nJy):
-        return PhotoCalib(float(unit.to(units.nJy)))
+        return PhotoCalib(float(unit.to(units.nJy)), error)
     if scaling is None or not (unit * scaling.unit).is_equivalent(units.nJy):
         return None
     field = _field(scaling * float((unit * scaling.unit).to(units.nJy)))
     centre = np.array([box.x0 + (box.width - 1) / 2]), np.array([box.y0 + (box.height - 1) / 2])
-    return PhotoCalib(float(field.evaluate(*centre)[0]), field=None if scaling.is_constant else field)
+    mean = float(metadata.get(CALIBRATION_MEAN, field.evaluate(*centre)[0]))
+    return PhotoCalib(mean, error, None if scaling.is_constant else field)
 
 
 def identity_from_lsst_images(frame: Any, label: FilterLabel, patch: Any) -> Identity:

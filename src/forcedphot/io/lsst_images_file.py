@@ -159,7 +159,9 @@ def _psf(archive: Reader[Any]) -> Any:
 
 def _photo_calib(archive: Reader[Any]) -> Any:
     scaling = _optional(archive, "photometric_scaling")
-    return lsst_images.photo_calib_from_lsst_images(archive.get_component("unit"), scaling, _box(archive))
+    return lsst_images.photo_calib_from_lsst_images(
+        archive.get_component("unit"), scaling, _box(archive), archive.metadata
+    )
 
 
 def _filter(archive: Reader[Any]) -> FilterLabel:
@@ -195,7 +197,7 @@ COMPONENTS: dict[str, Callable[[Any], Any]] = {
     "identity": _identity,
     "summary_stats": _converted("summary_stats", lsst_images_info.summary_stats_from_lsst_images),
     "coadd_inputs": lambda _: None,
-    "valid_polygon": lambda _: None,
+    "valid_polygon": _converted("bounds", lsst_images_info.polygon_from_lsst_images),
     "unit": lambda archive: archive.get_component("unit"),
     "metadata": lambda archive: dict(archive.metadata),
     "image": _converted("image", lambda plane: lsst_images.float_pixels(plane.array)),

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..conventions import Box
 from ..exposure import Amplifier, Detector, Orientation, SummaryStats, VisitInfo
+from ..exposure.polygon import Polygon
 
 
 def box_from_lsst_images(bbox: Any) -> Box:
@@ -76,6 +77,13 @@ def detector_from_lsst_images(detector: Any) -> Detector:
 def summary_stats_from_lsst_images(stats: Any) -> SummaryStats:
     """Turn ObservationSummaryStats of lsst.images into `SummaryStats`."""
     return SummaryStats.from_pipeline_names(stats.model_dump(exclude={"min_read_version", "metadata", "indirect"}))
+
+
+def polygon_from_lsst_images(bounds: Any) -> Polygon | None:
+    """Turn the polygon that bounds an image of lsst.images into ours; None for other bounds."""
+    from lsst.images import Polygon as ImagesPolygon
+
+    return Polygon(bounds.x_vertices, bounds.y_vertices) if isinstance(bounds, ImagesPolygon) else None
 
 
 def _amplifier(amplifier: Any) -> Amplifier:

@@ -75,7 +75,7 @@ def exposure_to_ccddata(exposure: Exposure, *, bad_planes: tuple[str, ...] | Non
         unit=unit,
         uncertainty=None if exposure.variance is None else VarianceUncertainty(exposure.variance),
         mask=None if exposure.mask is None else _bad_pixels(exposure.mask, bad_planes),
-        wcs=_array_wcs(exposure),
+        wcs=exposure.wcs.array_wcs(exposure.x0, exposure.y0) if isinstance(exposure.wcs, AstropyWcs) else None,
         meta=dict(exposure.metadata),
     )
 
@@ -98,17 +98,3 @@ def _bad_pixels(mask: Mask, planes: tuple[str, ...] | None) -> npt.NDArray[np.bo
         planes = tuple(name for name in ("BAD", "SAT", "NO_DATA") if mask.find(name) is not None)
     bad: npt.NDArray[np.bool_] = (mask.array & mask.bits(planes)) != 0
     return bad
-
-
-def _array_wcs(exposure: Exposure) -> Any:
-    """Return the WCS of the image's array; None if it is no astropy one."""
-    if not isinstance(exposure.wcs, AstropyWcs):
-        return None
-    from astropy.wcs import Sip
-
-    wcs = exposure.wcs.wcs.deepcopy()
-    shift = np.array(exposure.wcs.origin) - (exposure.x0, exposure.y0)
-    wcs.wcs.crpix = wcs.wcs.crpix + shift
-    if wcs.sip is not None:
-        wcs.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix + shift)
-    return wcs

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 _LSST_IMAGES_CARDS = ("FMTVER", "JSONADDR", "DATAMODL")
 _LSST_IMAGES_SCHEMAS = ("visit_image", "difference_image", "cell_coadd")
-_AFW_PLANES = {"IMAGE", "MASK", "VARIANCE"}
+_IMAGE_PLANE = "IMAGE"
 _FITS_START = b"SIMPLE  ="
 _FIRST_HEADER_BYTES = 2880 * 40
 _SUPPORTED = (
     "Supported are ExposureF files of the pipelines, visit images, difference images and cell coadds of "
-    "lsst.images, and files of one plain image; other images can be passed as arrays: Exposure.from_arrays."
+    "lsst.images, and files of one plain image; images of other surveys are read with what goes with them by "
+    "Exposure.from_fits, and arrays are taken by Exposure.from_arrays."
 )
 
 
@@ -148,7 +149,7 @@ def _format_of(source: Source, hdus: Sequence[Hdu]) -> ImageFormat:
             raise FileFormatError(f"{source} is an lsst.images file of the kind {schema!r}. {_SUPPORTED}")
         _check_length(source, primary)
         return ImageFormat.LSST_IMAGES
-    if "AR_HDU" in primary or _plane_names(hdus) >= _AFW_PLANES or only_image(hdus) is not None:
+    if "AR_HDU" in primary or _IMAGE_PLANE in _plane_names(hdus) or only_image(hdus) is not None:
         return ImageFormat.AFW
     raise FileFormatError(
         f"{source} is a FITS file, but not of a format that holds all that a measurement needs. {_SUPPORTED}"

@@ -35,7 +35,7 @@ class CellPsf(Psf):
                 f"{kernels.shape[0]} x {kernels.shape[1]}."
             )
         self._kernels = np.ascontiguousarray(kernels, dtype=np.float64)
-        self._grid = grid
+        self.grid = grid
         self._cell_moments: FloatArray | None = None
 
     @property
@@ -43,7 +43,7 @@ class CellPsf(Psf):
         return self._kernels.shape[2], self._kernels.shape[3]
 
     def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:
-        images = self._grid.look_up(self._kernels, x, y)
+        images = self.grid.look_up(self._kernels, x, y)
         return KernelImages.of_one_shape(images, np.isfinite(images).all(axis=(1, 2)))
 
     def moments(self, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -53,4 +53,4 @@ class CellPsf(Psf):
             rows, columns = self._kernels.shape[:2]
             flat = self._kernels.reshape(rows * columns, *self.stamp_shape)
             self._cell_moments = adaptive_moments(flat).reshape(rows, columns, 3)
-        return self._grid.look_up(self._cell_moments, x, y)
+        return self.grid.look_up(self._cell_moments, x, y)
