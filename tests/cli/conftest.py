@@ -39,7 +39,7 @@ def field() -> SimulatedField:
 
 @pytest.fixture
 def image(field: SimulatedField, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A path that reads as the simulated exposure; there is no writer of images."""
+    """A path that reads as the simulated exposure, to the last bit and without a file."""
     read, read_component = Exposure.read, Exposure.read_component
     path = tmp_path / "image.fits"
 

@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 from click.testing import CliRunner, Result
 
+from forcedphot import ForcedMeasurementDriverConfig, one_call
 from forcedphot.catalog.schema import Field, Schema
 from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.cli import main
@@ -18,6 +19,7 @@ from forcedphot.errors import OffImageError
 from forcedphot.exposure import Exposure
 from forcedphot.io.afw_table.writer import write_afw_table
 from forcedphot.io.catalogs import read_catalog, write_catalog
+from forcedphot.psf import GaussianPsf
 from forcedphot.simulation import SimulatedField
 
 type Run = Callable[..., Result]
@@ -267,3 +269,43 @@ def test_real_file(run: Run, golden: Callable[[str], Path], tmp_path: Path) -> N
     np.testing.assert_allclose(
         ours["base_PsfFlux_instFlux"], theirs["base_PsfFlux_instFlux"], rtol=1e-6, atol=1e-4 * 200
     )
+
+
+def test_an_image_of_another_survey(
+    run: Run, catalog: Path, field: SimulatedField, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    field.exposure.write("plain.fits", "fits")
+    with fits.open("plain.fits") as hdus:
+        # Other surveys have images that begin at (0, 0).
+        hdus["IMAGE"].header.remove("LTV1")
+        hdus["IMAGE"].header.remove("LTV2")
+        hdus.writeto("survey.fits")
+    arguments = ["measure", "survey.fits[IMAGE]", catalog, "--zero-point", "31.4", "-c", "doApCorr=false"]
+    planes = ["--variance", "[VARIANCE]", "--mask", "[MASK]", "--psf", "[PSF]"]
+    run(*arguments, *planes, "-o", "out.ecsv")
+    expected = one_call.measure(field.exposure, field.catalog, config=_without_corrections(), progress=False)
+    table = read_catalog("out.ecsv")
+    for name in ("base_PsfFlux_flux", "base_PsfFlux_fluxErr", "base_CircularApertureFlux_12_0_flux"):
+        np.testing.assert_allclose(table[name], expected[name], rtol=1e-5)
+    assert "has no psf" in run(*arguments, *planes[:4], "-o", "none.ecsv", exit_code=4).stderr.replace(
+        "PSF", "psf"
+    )
+    assert not Path("none.ecsv").exists()
+
+
+def _without_corrections() -> ForcedMeasurementDriverConfig:
+    config = ForcedMeasurementDriverConfig()
+    config.doApCorr = False
+    return config
+
+
+def test_another_psf(run: Run, image: Path, catalog: Path, field: SimulatedField, tmp_path: Path) -> None:
+    fits.writeto(tmp_path / "psf.fits", GaussianPsf(3.4, 41).kernel)
+    box = ["--bbox", "1050,0,100,200"]  # of the image only a part is read
+    run("measure", image, catalog, "-o", tmp_path / "own.ecsv", *box)
+    run("measure", image, catalog, "-o", tmp_path / "wide.ecsv", *box, "--psf", tmp_path / "psf.fits")
+    name = "base_PsfFlux_flux"
+    ratio = read_catalog(tmp_path / "wide.ecsv")[name] / read_catalog(tmp_path / "own.ecsv")[name]
+    # A Gaussian twice as wide as the star's finds 8/5 of its flux.
+    np.testing.assert_allclose(np.median(ratio), 1.6, atol=0.03)

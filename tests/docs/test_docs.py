@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from lsst.pex.config import Registry
 
-from forcedphot import Exposure
 from forcedphot.plugins import registry
 from forcedphot.simulation import simulate_exposure
 
@@ -38,12 +37,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in a folder with the files that the examples name; a simulated exposure plays the image."""
     field = simulate_exposure(shape=(400, 400), n_sources=10, seed=3)
     field.catalog["objectId", "coord_ra", "coord_dec"].write(tmp_path / "positions.ecsv")
-
-    def read(path: str) -> Exposure:
-        assert path == "visit_image.fits"
-        return field.exposure
-
-    monkeypatch.setattr(Exposure, "read", staticmethod(read))
+    field.exposure.write(tmp_path / "visit_image.fits")
     monkeypatch.chdir(tmp_path)
 
 

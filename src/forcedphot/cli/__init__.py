@@ -7,6 +7,7 @@ import click
 from .. import __version__
 
 _COMMANDS = {
+    "convert": "Convert images and catalogs into other formats.",
     "demo": "Measure simulated images, as an example.",
     "inspect": "Tell what is in an image file.",
     "measure": "Measure fluxes at the positions of a catalog.",

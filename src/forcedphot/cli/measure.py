@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from .command import Command, Place, say
+from .plain_images import is_plain_image, plain_image_options, read_image, with_psf
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -106,15 +107,16 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
     type=click.Choice(["flag", "raise"]),
     help="Positions off the image: flagged rows (default) or an error.",
 )
+@plain_image_options
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the result.")
 @click.pass_context
 def command(ctx: click.Context, /, image: str | Path, catalog: str | Path, output: Path, **options: Any) -> None:
     """Measure fluxes at the positions of CATALOG on IMAGE.
 
-    IMAGE is an ExposureF file of the pipelines or a file of lsst.images. CATALOG and the output are
-    FITS, ECSV, CSV, Parquet or VOTable files. IMAGE and CATALOG may be URIs, such as https:// and
-    s3://. Every row of CATALOG becomes a row of the output; what could not be measured is NaN, with
-    flags.
+    IMAGE is an ExposureF file of the pipelines, a file of lsst.images, or a plain FITS image of any survey
+    with a WCS in its header, whose variance, mask and PSF are given by options. CATALOG and the output are
+    FITS, ECSV, CSV, Parquet or VOTable files. IMAGE and CATALOG may be URIs, such as https:// and s3://.
+    Every row of CATALOG becomes a row of the output; what could not be measured is NaN, with flags.
     """
     from ..driver import ForcedMeasurementDriverTask
     from ..io.catalogs import check_catalog_output, read_catalog, write_catalog
@@ -200,19 +202,19 @@ def _read(image: str | Path, driver: ForcedMeasurementDriverTask, options: dict[
     from ..exposure import Exposure
 
     margin = _reach(driver, options["psf_footprint_scaling"])
-    if options["bbox"] is None or margin is None:
-        return Exposure.read(image)
+    if options["bbox"] is None or margin is None or is_plain_image(image, options):
+        return read_image(image, options)
     x0, y0, width, height = options["bbox"]
     grown = Box(x0 - margin, y0 - margin, width + 2 * margin, height + 2 * margin)
     whole = Exposure.read_component(image, "bbox")
     cut = grown.intersection(whole)
     if cut == whole or 0 in cut.shape:
-        return Exposure.read(image)
-    exposure = Exposure.read(image, bbox=cut)
+        return read_image(image, options)
+    exposure = with_psf(Exposure.read(image, bbox=cut), image, options, whole)
     if exposure.psf is not None:
         stamps = exposure.psf.images(np.array([x0 + width / 2]), np.array([y0 + height / 2]))
         if max(stamps.widths[0], stamps.heights[0]) > margin:
-            return Exposure.read(image)
+            return read_image(image, options)
     return exposure
 
 
