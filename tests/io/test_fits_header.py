@@ -9,6 +9,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forcedphot.errors import FileFormatError
 from forcedphot.io.fits_header import FitsHeader, astropy_silent
 
 _NAMES = st.from_regex(r"\A[A-Z][A-Z0-9_-]{0,7}\Z").filter(lambda name: name not in {"END", "COMMENT", "HISTORY"})
@@ -72,7 +73,7 @@ def test_single_cards(card: str) -> None:
         with astropy_silent():
             items = astropy_items(fits.Header.fromstring(raw))
     except fits.VerifyError:
-        with pytest.raises(fits.VerifyError):
+        with pytest.raises(FileFormatError, match="cannot be read"):
             our_items(FitsHeader(raw.encode()))
     else:
         assert our_items(FitsHeader(raw.encode())) == items

@@ -21,7 +21,7 @@ _PRIMARY = b"SIMPLE  ="
 _EXTENSION = b"XTENSION"
 _MAX_HEADER_BLOCKS = 10_000
 _MAX_HDUS = 10_000
-_MAX_DIMENSIONS = 999
+_MAX_COUNT = 999
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _EMPTY_PRIMARY = b"".join(
     card.encode().ljust(CARD_LENGTH)
@@ -245,6 +245,7 @@ def _directory(source: Source) -> Iterator[Hdu]:
             return
         header = FitsHeader(raw)
         try:
+            _check_counts(header)
             size = _data_size(header)
         except FileFormatError as error:
             raise FileFormatError(f"damaged: the size of HDU {number} cannot be: {error}") from error
@@ -278,12 +279,16 @@ def _raw_header(stream: IO[bytes], number: int) -> bytes:
     raise FileFormatError(f"damaged: the header of HDU {number} has no end")
 
 
+def _check_counts(header: FitsHeader) -> None:
+    """Raise if there are more columns or dimensions than may be: astropy would count to any number."""
+    for name in ("NAXIS", "ZNAXIS", "TFIELDS"):
+        if name in header and _integer(header, name) > _MAX_COUNT:
+            raise FileFormatError(f"its {name} is {header[name]}")
+
+
 def _data_size(header: FitsHeader) -> int:
     """Return the bytes of the data that a header announces."""
-    n_dimensions = _integer(header, "NAXIS")
-    if n_dimensions > _MAX_DIMENSIONS:
-        raise FileFormatError(f"it has {n_dimensions} dimensions")
-    lengths = [_integer(header, f"NAXIS{i}") for i in range(1, n_dimensions + 1)]
+    lengths = [_integer(header, f"NAXIS{i}") for i in range(1, _integer(header, "NAXIS") + 1)]
     if not lengths:
         return 0
     bitpix = header.get("BITPIX")

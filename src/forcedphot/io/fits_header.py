@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+from ..errors import FileFormatError
+
 CARD_LENGTH = 80
 
 _VALUE = re.compile(
@@ -47,6 +49,11 @@ class FitsHeader(Mapping[str, Any]):
     ----------
     raw
         The header, of whole cards.
+
+    Raises
+    ------
+    FileFormatError
+        When a card is asked for that is damaged.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -125,7 +132,13 @@ def _name_by_astropy(card: str) -> str:
 def _value_by_astropy(card: str) -> Any:
     from astropy.io.fits import Card
     from astropy.io.fits.card import Undefined
+    from astropy.io.fits.verify import VerifyError
 
     with astropy_silent():
-        value = Card.fromstring(card).value
+        try:
+            value = Card.fromstring(card).value
+        except (VerifyError, ValueError) as error:
+            raise FileFormatError(
+                f"the header has the card {card.rstrip()[:80]!r}, which cannot be read"
+            ) from error
     return None if isinstance(value, Undefined) else value

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..conventions import Box
-from ..errors import ExposureError, FileFormatError, RemoteFileError, UnsafeContentError
+from ..errors import ExposureError, FileFormatError, ForcedPhotError, RemoteFileError, UnsafeContentError
 from ..exposure import Exposure, FilterLabel
 from . import lsst_images, lsst_images_info
 from .fits_file import BoxError, check_inside
@@ -63,8 +63,10 @@ def read_lsst_images(path: str | Path | Source, bbox: Box | None = None) -> Expo
             image = archive.read(bbox=part)
     try:
         return lsst_images.exposure_from_lsst_images(image, whole=whole)
-    except TypeError as error:
-        raise FileFormatError(f"{path} cannot be measured: {error}") from error
+    except (ForcedPhotError, ImportError):
+        raise
+    except Exception as error:  # parts of other types, or that do not fit together
+        raise FileFormatError(f"{path} cannot be measured: {type(error).__name__}: {error}") from error
 
 
 def read_lsst_component(path: str | Path | Source, name: str) -> Any:

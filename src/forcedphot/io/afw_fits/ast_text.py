@@ -13,15 +13,71 @@ _LINE = re.compile(
     )\s*(?:\#.*)?""",
     re.VERBOSE | re.ASCII,
 )
-_CLASSES = frozenset(
-    {
-        "Axis", "Frame", "FrameSet", "Mapping", "Object", "SkyAxis", "SkyFrame",
-        "ChebyMap", "CmpMap", "LutMap", "MatrixMap", "NormMap", "PcdMap", "PermMap", "PolyMap", "RateMap",
-        "ShiftMap", "SlaMap", "SphMap", "TranMap", "UnitMap", "UnitNormMap", "WcsMap", "WinMap", "ZoomMap",
-    }
-)  # fmt: skip
+_ITEM = re.compile(r"(?P<name>[A-Za-z]+)(?:(?P<index>[0-9]{1,6})(?:_[0-9]{1,6}|[A-Z])?)?", re.ASCII)
+_WHOLE = re.compile(r"[-+]?[0-9]{1,6}", re.ASCII)
+_TEXT, _NUMBER, _INTEGER, _PART = "text", "number", "integer", "part"
+_PART_CLASSES = {
+    "Ax": "Axis", "Frame": "Frame", "Frm": "Frame", "Map": "Mapping", "MapA": "Mapping", "MapB": "Mapping",
+}  # fmt: skip
+_FRAMES = frozenset({"Frame", "SkyFrame"})
+"""These are mappings too, for AST, but none that it writes as parts."""
 _MAX_DEPTH = 100
 _MAX_COUNT = 100
+_MAX_INTEGER = 100_000
+_SMALL = frozenset({"Nin", "Nout", "PF", "PI", "MPF", "MPI"})
+"""Counts and powers, of which AST makes tables."""
+_COUNTS = _SMALL | {"NCF", "NCI", "Naxes", "Nconst", "Nframe", "Nlut", "Nnode", "Nsla"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """A class of AST: the class that it derives from, and the items that it writes itself, by what they are."""
+
+    parent: str
+    items: frozenset[tuple[str, str]]
+
+
+def _class(
+    parent: str = "Mapping", *, integer: str = "", number: str = "", text: str = "", part: str = ""
+) -> _Class:
+    kinds = {_INTEGER: integer, _NUMBER: number, _TEXT: text, _PART: part}
+    return _Class(parent, frozenset((name, kind) for kind, names in kinds.items() for name in names.split()))
+
+
+_CLASSES = {
+    "Object": _class("", integer="Nobj RefCnt UseDfs", text="ID Ident"),
+    "Mapping": _class("Object", integer="AlSimp Fwd Inv Invert IsSimp Nin Nout ReSimp Report"),
+    "Frame": _class(
+        "Mapping",
+        integer="ActUnt Dig Digits Dir MaxAx MchEnd MinAx Naxes Permut Presrv Prm",
+        number="Bot Dtai Dut Epoch ObsAlt ObsLat ObsLon Top",
+        text="AlSys Domain Fmt Lbl Sym System Title Uni",
+        part="Ax Vrnts",
+    ),
+    "SkyFrame": _class("Frame", integer="AlOff NegLon", number="Eqnox SRef SRefP SkyTol", text="Proj SRefIs"),
+    "FrameSet": _class("Frame", integer="Base Currnt Inv Lnk Nframe Nnode Nod", text="VFr", part="Frm Map VFr"),
+    "Axis": _class("Object", integer="Digits Dirn", number="Bottom Top", text="Format Label Symbol Unit"),
+    "SkyAxis": _class("Axis", integer="AsTime CnZer IsLat", text="Format"),
+    "ChebyMap": _class("PolyMap", number="FOFF FSCL IOFF ISCL"),
+    "CmpMap": _class(integer="InvA InvB Series", part="MapA MapB"),
+    "LutMap": _class(integer="LutInt Nlut", number="Incr L LutEps Start"),
+    "MatrixMap": _class(number="IM M", text="Form"),
+    "NormMap": _class(part="Frame"),
+    "PcdMap": _class(number="Disco PcdCn"),
+    "PermMap": _class(integer="In InCpy Nconst Out OutCpy pmsplt", number="Con"),
+    "PolyMap": _class(integer="IterInv MPF MPI NCF NCI NiterInv PF PI", number="CF CI TolInv"),
+    "RateMap": _class(integer="IIn IOut Inv", part="Map"),
+    "ShiftMap": _class(number="Sft"),
+    "SlaMap": _class(integer="Nsla", number="Sla", text="Sla"),
+    "SphMap": _class(integer="UntRd", number="PlrLg"),
+    "TranMap": _class(integer="InvA InvB", part="MapA MapB"),
+    "UnitMap": _class(),
+    "UnitNormMap": _class(number="Ctr"),
+    "WcsMap": _class(integer="FitsPrj LonChk TpnTan WcsAx", number="PV", text="Type"),
+    "WinMap": _class(number="Scl Sft"),
+    "ZoomMap": _class(number="Zoom"),
+}
+"""What AST's own writers write; it crashes on some items that stand where they do not belong."""
 
 
 @dataclass(slots=True)
@@ -29,7 +85,33 @@ class _Object:
     class_name: str
     values: dict[str, str] = field(default_factory=dict)
     parts: dict[str, "_Object"] = field(default_factory=dict)
-    parents: set[str] = field(default_factory=set)
+    parents: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+
+    def end_section(self, class_name: str) -> None:
+        """Check the items that came before a line which says of which class they are."""
+        line = _line_of(self.class_name)
+        if class_name not in line or (self.parents and line.index(class_name) <= line.index(self.parents[-1])):
+            raise FileFormatError(f"the text of an AST {self.class_name} has {class_name} out of place")
+        # AST crashes on what a FrameSet has from its current frame.
+        known = (
+            frozenset() if (self.class_name, class_name) == ("FrameSet", "Frame") else _CLASSES[class_name].items
+        )
+        for key in self.pending:
+            self._check_item(key, known)
+        self.pending.clear()
+        self.parents.append(class_name)
+
+    def _check_item(self, key: str, known: frozenset[tuple[str, str]]) -> None:
+        match = _ITEM.fullmatch(key)
+        name = match["name"] if match else ""
+        value = self.values.get(key, "")
+        kinds = {_TEXT} if value.startswith('"') else {_NUMBER, _INTEGER} if value else {_PART}
+        if (name, _INTEGER) in known and value:
+            low, high = (0 if name in _COUNTS else -_MAX_INTEGER), (_MAX_COUNT if name in _SMALL else _MAX_INTEGER)
+            kinds = {_INTEGER} if _WHOLE.fullmatch(value) and low <= int(value) <= high else set()
+        if not any((name, kind) in known for kind in kinds):
+            raise FileFormatError(f"the text of an AST {self.class_name} has {key} = {value[:60]} out of place")
 
     def count(self, name: str) -> int:
         """Return a value that counts or numbers parts."""
@@ -37,6 +119,15 @@ class _Object:
         if not value.isdecimal() or not 1 <= int(value) <= _MAX_COUNT:
             raise FileFormatError(f"an AST {self.class_name} has a {name} of {value or 'nothing'}")
         return int(value)
+
+
+def _line_of(class_name: str) -> list[str]:
+    """Return a class and those it derives from, the first one first."""
+    line: list[str] = []
+    while class_name:
+        line.insert(0, class_name)
+        class_name = _CLASSES[class_name].parent
+    return line
 
 
 def checked_ast_text(lines: Iterable[str], *, is_mapping: bool = False) -> list[str]:
@@ -90,12 +181,14 @@ def _parse(lines: Iterable[str], text: list[str]) -> _Object:
             key = ""
         elif mark == "End":
             _check_parts(current, class_name)
+            current.end_section(class_name)
             stack.pop()
         elif mark == "IsA":
-            current.parents.add(class_name)
+            current.end_section(class_name)
         else:
             if match["key"] in current.values or match["key"] in current.parts or current is holder:
                 raise FileFormatError(f"the text of an AST object has {match['key']!r} twice")
+            current.pending.append(match["key"])
             if match["value"]:
                 current.values[match["key"]] = match["value"]
             else:
@@ -123,5 +216,12 @@ def _check_parts(parsed: _Object, closing: str) -> None:
         for name in ("Base", "Currnt"):
             if name in parsed.values and parsed.count(name) > n_frames:
                 raise FileFormatError(f"an AST FrameSet has no frame {parsed.values[name]}")
+    if closing == "SkyFrame" and parsed.count("Naxes") != 2:
+        raise FileFormatError("an AST SkyFrame has other than two axes")
+    for key, part in parsed.parts.items():
+        wanted = _PART_CLASSES.get(key.rstrip("0123456789"), "Object")
+        line = _line_of(part.class_name)
+        if wanted not in line or (wanted == "Mapping" and part.class_name in _FRAMES):
+            raise FileFormatError(f"an AST {closing} has a {part.class_name} as its {key}")
     if not expected <= parsed.parts.keys():
         raise FileFormatError(f"an AST {closing} has not all its parts: {', '.join(parsed.parts) or 'none'}")
