@@ -68,8 +68,9 @@ class ForcedMeasurementTask(Task):
             self.schema.set_alias(alias, target)
         self.plugins = self._make_plugins(self.config.plugins, "")
         self.undeblended = self._make_plugins(self.config.undeblended, self.config.undeblendedPrefix)
-        # Declared in order, but all others may start from the slot.
-        self.plugins.sort(key=lambda plugin: plugin.name != self.config.slots.centroid)
+        # Fields are declared in execution order; measurements start from the slots.
+        self.plugins.sort(key=lambda plugin: (plugin.name != self.config.slots.centroid, plugin.measured_last))
+        self.undeblended.sort(key=lambda plugin: plugin.measured_last)
         self.schema.add_field(INVALID_PSF_FLAG, "bool", "Invalid PSF at this location.")
 
     def _make_plugins(self, choice: Any, prefix: str) -> list[ForcedPlugin]:

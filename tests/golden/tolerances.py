@@ -61,11 +61,22 @@ def allowed_difference(
     if "instFlux" in name and not name.startswith(_SHAPES):
         relative, of_error = psf[:2] if "PsfFlux" in name or "GaussianFlux" in name else (1e-5, 1e-3)
         return relative * values + of_error * error
+    if name.startswith("base_Blendedness"):
+        return 1e-4 * values + _nothing(expected, name)
     return np.fmax(1e-4 * values, 1e-3 * error)
 
 
 _LOCAL = ("base_LocalBackground", "base_Variance", "base_LocalWcs", "base_LocalPhotoCalib")
 _SHAPES = ("base_SdssShape", "base_SdssCentroid", "ext_shapeHSM", "base_Blendedness", "base_PeakLikelihood")
+
+
+def _nothing(expected: Table, name: str) -> npt.NDArray[np.float64]:
+    """Return what counts as 0 of a quantity without an error that may be 0: 1e-7 of the size, or of 1."""
+    if name.endswith("_xy"):
+        stem = name.removesuffix("xy")
+        size: npt.NDArray[np.float64] = 1e-7 * np.hypot(expected[f"{stem}xx"], expected[f"{stem}yy"])
+        return np.nan_to_num(size)
+    return np.full(len(expected), 1e-7 if name.endswith(("_raw", "_abs", "_old")) else 0.0)
 
 
 def _error_of(expected: Table, name: str) -> npt.NDArray[np.float64]:

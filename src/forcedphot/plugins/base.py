@@ -143,8 +143,10 @@ class SourceBatch:
 
     @cached_property
     def psf_kernels(self) -> KernelImages:
-        """The PSF at the centres, in the middle of the images."""
-        return self.psf.kernel_images(self.x, self.y)
+        """The PSF at the centres, in the middle of the images; sources without one are flagged."""
+        kernels = self.psf.kernel_images(self.x, self.y)
+        self.columns[INVALID_PSF_FLAG] |= ~kernels.valid
+        return kernels
 
     @property
     def psf_valid(self) -> BoolArray:
@@ -216,6 +218,8 @@ class ForcedPlugin(ABC):
 
     ConfigClass: ClassVar[type[ForcedPluginConfig]] = ForcedPluginConfig
     execution_order: ClassVar[float] = FLUX_ORDER
+    measured_last: ClassVar[bool] = False
+    """Whether it is measured after all others, in whose slots it starts, wherever its fields stand."""
     aperture_corrected: ClassVar[bool] = False
     """Whether ``<name>_instFlux`` is one that aperture corrections apply to."""
 

@@ -45,6 +45,7 @@ class Blendedness(ForcedPlugin):
 
     ConfigClass = BlendednessConfig
     execution_order = SHAPE_ORDER
+    measured_last = True
 
     def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:  # noqa: ARG002
         name = self.name

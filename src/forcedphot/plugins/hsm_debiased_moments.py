@@ -52,7 +52,7 @@ class HsmPsfMomentsDebiased(HsmPsfMoments):
             x, y, stamps = batch.x, batch.y, batch.psf_images
         else:
             x, y = nearest_pixel(batch.x), nearest_pixel(batch.y)
-            stamps = Stamps.placed(batch.psf.kernel_images(batch.x, batch.y), x, y)
+            stamps = Stamps.placed(batch.psf_kernels, x, y)
         in_array_x, in_array_y = stamps.x0 - exposure.x0, stamps.y0 - exposure.y0
         height, width = exposure.image.shape
         leaves = (in_array_x < 0) | (in_array_x + stamps.widths > width)

@@ -130,7 +130,7 @@ class HigherOrderMomentsPSF(HigherOrderMoments):
             x = batch.x - nearest_pixel(batch.x) + batch.columns[f"{self.second_moments}_x"]
             y = batch.y - nearest_pixel(batch.y) + batch.columns[f"{self.second_moments}_y"]
             return stamp_higher_moments(stamps.images, x, y, stamps.heights, stamps.widths, second, self._orders)
-        kernels = batch.psf.kernel_images(batch.x, batch.y)
+        kernels = batch.psf_kernels
         middle = np.zeros(len(batch))
         return stamp_higher_moments(
             kernels.images, middle, middle, kernels.heights, kernels.widths, second, self._orders

@@ -192,7 +192,7 @@ class HsmPsfMoments(HsmMomentsPlugin):
                 is_round=is_round,
             )
             return moments, batch.x, batch.y
-        kernels = batch.psf.kernel_images(batch.x, batch.y)
+        kernels = batch.psf_kernels
         # One image for all sources is measured once.
         n = min(1, len(batch)) if kernels.images.strides[0] == 0 else len(batch)
         middle = np.zeros(n)
