@@ -166,6 +166,23 @@ def test_what_cannot_be_measured(rng: np.random.Generator) -> None:
     assert not found.aperture_truncated[:, -1, 3:6].any()
 
 
+def test_a_large_ellipse_is_summed_in_parts(rng: np.random.Generator) -> None:
+    image, variance = noise_image(rng, (230, 210))
+    sources = Sources(
+        x=np.array([104.3]),
+        y=np.array([113.8]),
+        ellipse_x=np.array([104.6]),
+        ellipse_y=np.array([114.2]),
+        matrices=reference_ellipses.ellipse_matrix(108.0, 92.0, 1.7)[np.newaxis],
+        seeing=np.array([1.2]),
+        boxes=np.array([[90, 100, 120, 130]]),
+        growth=np.array([105]),
+    )
+    found = measure(image, variance, sources)
+    assert_parity(found, image, variance, sources)
+    assert np.isfinite(found.flux).all()
+
+
 def test_none(rng: np.random.Generator) -> None:
     image, variance = noise_image(rng)
     none = draw_sources(rng).take(np.empty(0, dtype=np.int64))

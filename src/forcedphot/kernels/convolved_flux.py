@@ -25,6 +25,7 @@ from .placed_apertures import (
 )
 
 _LARGEST = 1e9  # pixels; cut-outs are clipped to the image anyhow
+_PIXELS_AT_ONCE = 30_000  # that are convolved: they fit in a core's cache
 
 
 class Convolutions(NamedTuple):
@@ -151,6 +152,7 @@ def _convolved_fluxes(
     unshifted = np.empty((2 * half - 1) ** 2, dtype=np.float32)
     parts = np.empty((4, half, half), dtype=np.float32)
     shift_scratch = np.zeros(n_weights, dtype=np.float32)
+    sums = np.empty((n_apertures, 2))
     scratch = np.empty(0)
     for i in sources:
         seeing = convolutions.seeing[i]
@@ -177,26 +179,64 @@ def _convolved_fluxes(
                         max(window[2], min(extent[2], cut_out[2])),
                         max(window[3], min(extent[3], cut_out[3])),
                     )
-            width, height = window[2] - window[0], window[3] - window[1]
-            if width <= 0 or height <= 0:
-                continue
-            n_pixels = width * height
-            n_scratch = 2 * n_pixels + half_width + 1 + 3 * (width + 2 * half_width) * (height + 2 * half_width)
-            if len(scratch) < n_scratch:
-                scratch = np.empty(n_scratch)
-            signal = scratch[:n_pixels].reshape((height, width))
-            noise = scratch[n_pixels : 2 * n_pixels].reshape((height, width))
-            taps = scratch[2 * n_pixels : 2 * n_pixels + half_width + 1]
-            rest = scratch[2 * n_pixels + half_width + 1 :]
-            gaussian_taps(sigma, half_width, taps)
-            _fill_window(image, taps, cut_out, window, rest, signal)
-            taps *= taps
-            _fill_window(variance, taps, cut_out, window, rest, noise)
-            for k in range(n_defined):
-                if in_use[k]:
-                    result.flux[s, k, i], result.flux_err[s, k, i] = aperture_sums(
-                        apertures, k, window, signal, noise
-                    )
+            if window[0] < window[2] and window[1] < window[3]:
+                scratch = _sum_window(
+                    image,
+                    variance,
+                    cut_out,
+                    window,
+                    (sigma, half_width),
+                    apertures,
+                    in_use[:n_defined],
+                    scratch,
+                    sums,
+                )
+                for k in range(n_defined):
+                    if in_use[k]:
+                        result.flux[s, k, i], result.flux_err[s, k, i] = sums[k, 0], math.sqrt(sums[k, 1])
+
+
+@kernel
+def _sum_window(
+    image: npt.NDArray[np.float32],
+    variance: npt.NDArray[np.float32],
+    cut_out: Box,
+    window: Box,
+    gaussian: tuple[float, int],
+    apertures: Apertures,
+    in_use: BoolArray,
+    scratch: FloatArray,
+    sums: FloatArray,
+) -> FloatArray:
+    """Fill flux and variance under each aperture in use, from a window of a cut-out; return the scratch space.
+
+    Some rows at a time, so that large windows need little memory.
+    """
+    sigma, half_width = gaussian
+    width = window[2] - window[0]
+    n_rows = max(_PIXELS_AT_ONCE // width, 2 * half_width + 1)
+    sums[: len(in_use)] = 0.0
+    for first in range(window[1], window[3], n_rows):
+        strip = window[0], first, window[2], min(first + n_rows, window[3])
+        height = strip[3] - strip[1]
+        n_pixels = width * height
+        n_scratch = 2 * n_pixels + half_width + 1 + 3 * (width + 2 * half_width) * (height + 2 * half_width)
+        if len(scratch) < n_scratch:
+            scratch = np.empty(n_scratch)
+        signal = scratch[:n_pixels].reshape((height, width))
+        noise = scratch[n_pixels : 2 * n_pixels].reshape((height, width))
+        taps = scratch[2 * n_pixels : 2 * n_pixels + half_width + 1]
+        rest = scratch[2 * n_pixels + half_width + 1 :]
+        gaussian_taps(sigma, half_width, taps)
+        _fill_window(image, taps, cut_out, strip, rest, signal)
+        taps *= taps
+        _fill_window(variance, taps, cut_out, strip, rest, noise)
+        for k in range(len(in_use)):
+            if in_use[k]:
+                flux, flux_err = aperture_sums(apertures, k, strip, signal, noise)
+                sums[k, 0] += flux
+                sums[k, 1] += flux_err * flux_err
+    return scratch
 
 
 @kernel

@@ -124,10 +124,13 @@ def pixel_centre_sums(
     yy: float,
     xy: float,
 ) -> tuple[float, float]:
-    """Sum the pixels whose centres lie in an ellipse, all of them on the image; return flux and error."""
+    """Sum the pixels whose centres lie in an ellipse that leaves the image at most up and down.
+
+    Returns flux and error.
+    """
     half_height = math.sqrt(yy)
     total = total_variance = 0.0
-    for row in range(math.ceil(y - half_height), math.floor(y + half_height) + 1):
+    for row in range(max(math.ceil(y - half_height), 0), min(math.floor(y + half_height) + 1, len(image))):
         left, right = row_extent(xx, yy, xy, row - y)
         start, stop = math.ceil(x + left), math.floor(x + right) + 1
         data, noise = image[row, start:stop], variance[row, start:stop]

@@ -205,7 +205,7 @@ def aperture_sums(
     signal: FloatArray,
     noise: FloatArray,
 ) -> tuple[float, float]:
-    """Sum a window under an aperture; return flux and error."""
+    """Sum a window, or some rows of one, under an aperture; return flux and error."""
     size = apertures.sizes[k]
     if size > 0:
         first_x, first_y = apertures.extents[k, 0] - window[0], apertures.extents[k, 1] - window[1]
