@@ -23,7 +23,6 @@ once more by itself: the figure matters for speed alone."""
 
 _CLIPPING_SIGMAS = 3.0
 _CLIPPING_ITERATIONS = 3
-_SIGMA_PER_QUARTILE_RANGE = 0.741301109252801
 
 _log = logging.getLogger("lsst.forcedphot.neighbours")
 
@@ -189,6 +188,8 @@ def _noise(
     config: NoiseReplacerConfig, exposure: Exposure, covered: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> FloatArray:
     """Draw the noise of the covered pixels, in the order of the image's rows."""
+    from .kernels.clipping import clipped_mean_and_sigma
+
     source, mean, variance = config.noiseSource, 0.0, exposure.variance
     background = exposure.metadata.get("BGMEAN") if source == "meta" else None
     sigma: Any
@@ -202,21 +203,7 @@ def _noise(
     elif isinstance(background, int | float) and background >= 0:
         sigma = np.sqrt(background)
     else:
-        mean, sigma = _clipped_mean_and_sigma(exposure.image)
+        statistics = clipped_mean_and_sigma(exposure.image, _CLIPPING_SIGMAS, _CLIPPING_ITERATIONS)
+        mean, sigma = np.nan_to_num(statistics)  # where no pixel, or a single one, is left
     noise: FloatArray = mean + config.noiseOffset + sigma * rng.standard_normal(int(covered.sum()))
     return noise
-
-
-def _clipped_mean_and_sigma(image: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Return mean and standard deviation, three times clipped at 3 sigma, first about the median."""
-    values = image[np.isfinite(image)].astype(np.float64)
-    if not len(values):
-        return 0.0, 0.0
-    low, centre, high = np.percentile(values, [25.0, 50.0, 75.0])
-    sigma = _SIGMA_PER_QUARTILE_RANGE * (high - low)
-    for _ in range(_CLIPPING_ITERATIONS):
-        kept = values[np.abs(values - centre) <= _CLIPPING_SIGMAS * sigma]
-        if not len(kept):
-            break
-        centre, sigma = kept.mean(), kept.std(ddof=1) if len(kept) > 1 else 0.0
-    return float(centre), float(sigma)

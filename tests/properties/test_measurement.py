@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forcedphot import Exposure, ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
+from forcedphot.batches import spatial_order
 from forcedphot.conventions import FloatArray
-from forcedphot.measurement import _spatial_order
 from forcedphot.psf import GaussianPsf, KernelImagePsf, Psf
 
 SHAPE = 150, 170
@@ -220,9 +220,9 @@ def test_batches_on_a_grid_do_not_depend_on_the_order_of_rows(seed: int) -> None
     """Sums along rows start at a batch's first column, so that who is in a batch decides the last bit."""
     x, y = (np.round(values / 8) * 8 for values in draw_positions(seed, 3000))
     shuffled = np.random.default_rng(seed).permutation(len(x))
-    everywhere = np.ones(len(x), dtype=bool)
-    straight = _spatial_order(x, y, everywhere)
-    permuted = shuffled[_spatial_order(x[shuffled], y[shuffled], everywhere)]
+    rows = np.arange(len(x))
+    straight = spatial_order(x, y, rows)
+    permuted = shuffled[spatial_order(x[shuffled], y[shuffled], rows)]
     np.testing.assert_array_equal(x[permuted], x[straight])
     np.testing.assert_array_equal(y[permuted], y[straight])
 

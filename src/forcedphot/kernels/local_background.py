@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..conventions import FloatArray, IntArray
+from .clipping import clipped_statistics
 from .compiling import kernel
-from .order_statistics import put_into_bins, quantile, workspace
-
-_SIGMA_OF_QUARTILES = 0.741301109252802
-"""Standard deviation of a Gaussian, in units of the distance of its quartiles, as afw has it."""
+from .order_statistics import workspace
 
 
 class LocalBackgrounds(NamedTuple):
@@ -125,16 +123,7 @@ def _local_backgrounds(
         n_pixels[i] = n
         if n == 0:
             continue
-        put_into_bins(space, n)
-        center = quantile(space, n, 0.5)
-        limit = n_sigma * _SIGMA_OF_QUARTILES * (quantile(space, n, 0.75) - quantile(space, n, 0.25))
-        clipped_mean = variance = np.nan
-        for _ in range(n_iterations):
-            clipped_mean, variance = _clipped(values[:n], center, limit)
-            center = clipped_mean
-            if n > 1:
-                limit = n_sigma * math.sqrt(variance)
-        mean[i], sigma[i] = clipped_mean, math.sqrt(variance)
+        mean[i], sigma[i] = clipped_statistics(space, n, n_sigma, n_iterations)
 
 
 @kernel
@@ -157,23 +146,3 @@ def _append_good(
         values[n] = value
         n += is_good
     return n
-
-
-@kernel
-def _clipped(values: npt.NDArray[np.float32], center: float, limit: float) -> tuple[float, float]:
-    """Return mean and variance of the values within a limit of the center; NaN if there are none."""
-    n, total, squares = 0, 0.0, 0.0
-    for k in range(len(values)):
-        offset = float(values[k]) - center
-        is_inside = abs(offset) <= limit
-        offset = offset if is_inside else 0.0
-        n += is_inside
-        total += offset
-        squares += offset * offset
-    if n == 0:
-        return np.nan, np.nan
-    mean = total / n
-    if n == 1:
-        return center + mean, np.nan
-    # Below 0 by rounding only.
-    return center + mean, max((squares / n - mean * mean) * n / (n - 1.0), 0.0)

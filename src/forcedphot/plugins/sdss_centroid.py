@@ -9,7 +9,7 @@ from lsst.pex.config import Field
 
 from ..catalog.schema import Columns, Schema
 from ..conventions import BoolArray, FloatArray, Spans, nearest_pixel
-from .base import CENTROID_ORDER, INVALID_PSF_FLAG, ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
+from .base import CENTROID_ORDER, ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
 
 if TYPE_CHECKING:
     from ..kernels.sdss_centroid import SmoothedMaxima
@@ -94,7 +94,6 @@ class SdssCentroid(ForcedPlugin):
         from ..kernels.sdss_centroid import smoothed_maxima
 
         psf = batch.psf_kernels
-        batch.columns[INVALID_PSF_FLAG] |= ~psf.valid
         return smoothed_maxima(
             batch.exposure.image,
             batch.variance,
