@@ -101,7 +101,7 @@ def sniff_format(path: str | Path | Source) -> ImageFormat:
             with open_fits(source) as hdus:
                 return _format_of(source, hdus)
         except FileFormatError as error:
-            named = str(error) if str(source) in str(error) else f"{source} is {error}."
+            named = str(error) if str(source) in str(error) else f"{source} cannot be read: {error}."
             raise FileFormatError(named) from error
         except RemoteFileError:
             raise
