@@ -1,5 +1,6 @@
 """Exposures that came as ExposureF become files of lsst.images, and say the same there."""
 
+import copy
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -294,6 +295,28 @@ def test_a_wcs_that_ast_does_not_hold(exposure: Any) -> None:
     wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.2 / 3600, 0.2 / 3600]
     with pytest.raises(ExposureError, match=r"not the same in lsst\.images: positions are up to .*e-08 deg apart"):
         dataclasses.replace(exposure, wcs=Bent(wcs)).to_lsst_images()
+
+
+def test_fields_and_psfs_of_other_kinds(exposure: Any) -> None:
+    class Odd:
+        def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+            return x
+
+    with pytest.raises(ExposureError, match=r"lsst\.images has no field like Odd"):
+        dataclasses.replace(exposure, aperture_corrections={"a": Odd()}).to_lsst_images()
+    far = dataclasses.replace(exposure, psf=Drifting(), x0=200)
+    with pytest.raises(ExposureError, match="The Drifting is undefined nearly everywhere"):
+        far.to_lsst_images(sample_psf=True)
+
+
+def test_number_of_the_chip(golden: Golden) -> None:
+    exposure = read(golden("driver/piff_pixel/exposure.fits"))
+    piff_psf = copy.copy(exposure.psf.piff_psf)
+    piff_psf.wcs = {12: piff_psf.wcs[0]}
+    given = dataclasses.replace(exposure, psf=PiffPsf(piff_psf, 25))
+    converted: Any = Exposure.from_lsst_images(given.to_lsst_images())
+    assert difference(exposure.psf, converted.psf, exposure.bbox).stamps < 1e-12
+    assert list(piff_psf.wcs) == [12]
 
 
 def test_rectangular_gaussians_become_grids(exposure: Any) -> None:

@@ -17,7 +17,7 @@ import forcedphot
 from forcedphot import Exposure
 from forcedphot.conventions import Box
 from forcedphot.errors import ExposureError, FileFormatError
-from forcedphot.exposure import ConstantField, Mask, PhotoCalib
+from forcedphot.exposure import AstropyWcs, ConstantField, Mask, PhotoCalib
 from forcedphot.io.plain_fits import _inverse, _with_bad
 from forcedphot.psf import GaussianPsf, KernelImagePsf
 from forcedphot.simulation import simulate_exposure
@@ -178,7 +178,7 @@ def test_what_does_not_fit(
 
 def test_tabulated_distortions(tmp_path: Path) -> None:
     wcs = tan_wcs()
-    table = np.linspace(-0.5, 0.5, 64, dtype=np.float32).reshape(8, 8)
+    table = np.random.default_rng(1).uniform(-0.5, 0.5, (8, 8)).astype(np.float32)
     wcs.cpdis1 = DistortionLookupTable(table, (1.0, 1.0), (1.0, 1.0), (10.0, 10.0))
     wcs.cpdis2 = DistortionLookupTable(table[::-1].copy(), (1.0, 1.0), (1.0, 1.0), (10.0, 10.0))
     hdus = wcs.to_fits(relax=True)
@@ -193,8 +193,49 @@ def test_tabulated_distortions(tmp_path: Path) -> None:
     given_all = dataclasses.replace(exposure, variance=exposure.image + 1, psf=GaussianPsf(2.0, 15))
     with pytest.raises(ExposureError, match="distortions that are kept in tables"):
         given_all.to_lsst_images()
-    with pytest.raises(ExposureError, match="not the same as a FITS header has it"):
+    with pytest.raises(
+        ExposureError, match=r"none that a FITS header can hold: positions would be up to 0\.\d+ arcsec"
+    ):
         given_all.write(tmp_path / "plain.fits", "fits")
+
+
+def test_a_wcs_that_fits_approximates(golden: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exposure: Any = Exposure.read(golden("exposures/hsc_calexp.fits"))
+    exposure.write(tmp_path / "plain.fits", "fits")
+    assert "A FITS header holds the WCS of this image to" in caplog.text
+    read: Any = Exposure.read(tmp_path / "plain.fits")
+    x, y = np.array([0.0, 63.0, 20.0]), np.array([0.0, 31.0, 5.0])
+    sky = np.degrees(exposure.wcs.pixel_to_sky(x, y))
+    np.testing.assert_allclose(np.degrees(read.wcs.pixel_to_sky(x, y)), sky, rtol=0, atol=1e-7)
+
+
+def test_a_wcs_that_is_fitted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Bent(AstropyWcs):
+        def _to_sky(self, pixels: np.ndarray) -> np.ndarray:
+            return super()._to_sky(pixels + 1e-5 * (pixels[::-1] - 30.0) ** 2)
+
+    exposure = Exposure.from_arrays(np.ones(SHAPE), wcs=Bent(tan_wcs()))
+    exposure.write(tmp_path / "plain.fits", "fits")
+    assert "A FITS header holds the WCS of this image to" in caplog.text
+    read: Any = Exposure.read(tmp_path / "plain.fits")
+    x, y = np.array([0.0, 69.0, 20.0]), np.array([0.0, 59.0, 5.0])
+    sky, straight = (np.degrees(wcs.pixel_to_sky(x, y)) for wcs in (exposure.wcs, AstropyWcs(tan_wcs())))
+    assert np.abs(np.array(straight) - sky).max() > 5e-7
+    np.testing.assert_allclose(np.degrees(read.wcs.pixel_to_sky(x, y)), sky, rtol=0, atol=1e-7)
+
+
+def test_a_wcs_of_another_kind() -> None:
+    class Flat:
+        def pixel_to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return x / 1e6, y / 1e6
+
+        def sky_to_pixel(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return ra * 1e6, dec * 1e6
+
+    image = np.ones((20, 20))
+    exposure = Exposure.from_arrays(image, variance=image, wcs=Flat(), psf=np.ones((3, 3)))
+    with pytest.raises(ExposureError, match=r"lsst\.images has no WCS like Flat"):
+        exposure.to_lsst_images()
 
 
 def test_wcs_of_swarp_and_ztf(tmp_path: Path) -> None:
