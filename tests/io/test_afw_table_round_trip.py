@@ -87,7 +87,7 @@ def test_selected_rows_take_their_footprints_along(golden: Golden, tmp_path: Pat
 def test_footprints_of_several_kinds(golden: Golden, tmp_path: Path) -> None:
     catalog = read_afw_table(golden("tables/forced_heavy.fits"))[:4]
     assert catalog.footprints is not None
-    heavy = catalog.footprints[0]
+    heavy: Any = catalog.footprints[0]
     double = replace(heavy, image=heavy.image.astype(np.float64))
     catalog.footprints[:] = [heavy, replace(heavy, image=None, mask=None, variance=None), None, double]
     assert_same(there_and_back(catalog, tmp_path), catalog)

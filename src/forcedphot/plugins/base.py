@@ -50,6 +50,12 @@ class SourceBatch:
         The pixels that belong to each source; None for none.
     unreplaced_image
         The image before neighbours were replaced; the exposure's if None.
+
+    Attributes
+    ----------
+    reaches
+        How far from the centres plugins have read the image, by name, where that is known only then; see
+        `ForcedPlugin.reach`.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class SourceBatch:
         self.rows = rows
         self.reference_wcs = reference_wcs
         self.unreplaced_image = exposure.image if unreplaced_image is None else unreplaced_image
+        self.reaches: dict[str, float | FloatArray] = {}
         self._reference = reference
         self._footprints = footprints
 
@@ -255,13 +262,14 @@ class ForcedPlugin(ABC):
             if measuring it raised.
         """
 
-    def reach(self, batch: SourceBatch) -> float | FloatArray:  # noqa: ARG002
+    def reach(self, batch: SourceBatch) -> float | FloatArray:
         """Return how far from each centre `measure` has read the image, pixels; asked after it.
 
         Where neighbours are replaced by noise, sources that do not reach each other are measured at
-        once. The default is right for all, and slow.
+        once. The default is what `measure` has put into ``batch.reaches``, or infinity, which is right for
+        all, and slow.
         """
-        return np.inf
+        return batch.reaches.get(self.name, np.inf)
 
     @property
     def corrected_fluxes(self) -> list[str]:

@@ -63,6 +63,7 @@ class SdssCentroid(ForcedPlugin):
 
         columns, name = batch.columns, self.name
         maxima = self._maxima(batch)
+        batch.reaches[name] = np.sqrt(2.0) * maxima.reach
         x, y = maxima.x + batch.exposure.x0, maxima.y + batch.exposure.y0
         measured = (maxima.state == kernel.GOOD) | (maxima.state == kernel.NEAR_EDGE)
         bad_error = measured & (np.isnan(maxima.x_err) | np.isnan(maxima.y_err))
@@ -80,10 +81,6 @@ class SdssCentroid(ForcedPlugin):
         columns[f"{name}_flag_resetToPeak"][:] = reset
         columns[f"{name}_flag_badError"][:] = bad_error
         columns[f"{name}_flag"][:] = (maxima.state != kernel.GOOD) | bad_error | strayed
-
-    def reach(self, batch: SourceBatch) -> FloatArray:
-        corners: FloatArray = np.sqrt(2.0) * self._maxima(batch).reach
-        return corners
 
     def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:
         columns[f"{self.name}_flag"][rows] = True

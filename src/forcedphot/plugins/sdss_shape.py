@@ -8,7 +8,7 @@ import numpy as np
 from lsst.pex.config import Field
 
 from ..catalog.schema import Columns, Schema
-from ..conventions import BoolArray, FloatArray
+from ..conventions import BoolArray
 from .base import SHAPE_ORDER, ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class SdssShape(ForcedPlugin):
 
         columns, name = batch.columns, self.name
         shapes = self._shapes(batch)
+        batch.reaches[name] = np.sqrt(2.0) * (shapes.radius + 1.0)
         for moment in ("xx", "yy", "xy"):
             columns[f"{name}_{moment}"][:] = getattr(shapes, moment)
             columns[f"{name}_{moment}Err"][:] = getattr(shapes, f"{moment}_err")
@@ -105,10 +106,6 @@ class SdssShape(ForcedPlugin):
             for i, moment in enumerate(("xx", "yy", "xy")):
                 columns[f"{name}_psf_{moment}"][:] = psf[:, i]
             columns[f"{name}_flag_psf"][:] = ~np.isfinite(psf).all(axis=1)
-
-    def reach(self, batch: SourceBatch) -> FloatArray:
-        corners: FloatArray = np.sqrt(2.0) * (self._shapes(batch).radius + 1.0)
-        return corners
 
     def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:  # noqa: ARG002
         columns[f"{self.name}_flag"][rows] = True
