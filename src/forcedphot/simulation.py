@@ -215,15 +215,7 @@ def _aperture_correction(box: Box) -> ChebyshevField:
 def _add_stars(image: FloatImage, box: Box, psf: Psf, x: FloatArray, y: FloatArray, flux: FloatArray) -> None:
     for start in range(0, len(x), _STARS_AT_ONCE):
         chunk = slice(start, start + _STARS_AT_ONCE)
-        stamps = psf.images(x[chunk], y[chunk])
-        columns, rows = (stamps.x0 - box.x0).tolist(), (stamps.y0 - box.y0).tolist()
-        for i, (column, row) in enumerate(zip(columns, rows, strict=True)):
-            star = (stamps.stamp(i) * flux[start + i]).astype(np.float32)
-            height, width = star.shape
-            low_x, low_y = max(-column, 0), max(-row, 0)
-            image[row + low_y : row + height, column + low_x : column + width] += star[
-                low_y : box.height - row, low_x : box.width - column
-            ]
+        psf.images(x[chunk], y[chunk]).add_to(image, box.x0, box.y0, flux[chunk])
 
 
 def _mask(rng: np.random.Generator, model: FloatImage, noise: Noise) -> npt.NDArray[np.int32]:

@@ -1,9 +1,10 @@
 """Psf: N positions -> stamps and moments. The protocol, and what models share."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..conventions import BoolArray, FloatArray, IntArray, nearest_pixel
 
@@ -99,6 +100,28 @@ class Stamps(NamedTuple):
         _, height, width = self.images.shape
         low_y, low_x = (height - self.heights[i]) // 2, (width - self.widths[i]) // 2
         return self.images[i, low_y : low_y + self.heights[i], low_x : low_x + self.widths[i]]
+
+    def add_to(self, image: npt.NDArray[np.floating[Any]], x0: int, y0: int, flux: FloatArray) -> None:
+        """Add the stamps to an image in place, as far as they are on it.
+
+        Parameters
+        ----------
+        image
+            Shape (height, width).
+        x0, y0
+            Its origin.
+        flux
+            Of each stamp, shape (n,).
+        """
+        height, width = image.shape
+        columns, rows = (self.x0 - x0).tolist(), (self.y0 - y0).tolist()
+        for i, (column, row) in enumerate(zip(columns, rows, strict=True)):
+            stamp = self.stamp(i)
+            low_x, low_y = max(-column, 0), max(-row, 0)
+            high_x, high_y = min(width - column, stamp.shape[1]), min(height - row, stamp.shape[0])
+            if low_x < high_x and low_y < high_y:
+                part = (stamp[low_y:high_y, low_x:high_x] * flux[i]).astype(image.dtype)
+                image[row + low_y : row + high_y, column + low_x : column + high_x] += part
 
 
 class Psf(ABC):
