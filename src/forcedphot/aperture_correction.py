@@ -53,7 +53,7 @@ class ApplyApCorrTask(Task):
             fluxes = sorted(name for name in registry if registry[name].aperture_corrected)
         self.fluxes = [
             name
-            for name in dict.fromkeys([*fluxes, *self.config.proxies])
+            for name in sorted({*fluxes, *self.config.proxies})
             if f"{name}_instFlux" in schema and name not in self.config.ignoreList
         ]
         for name in self.fluxes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forcedphot import ForcedMeasurementTask
+from forcedphot import Exposure, ForcedMeasurementTask
 from forcedphot.measurement_config import ForcedMeasurementConfig
 
 from .forced import differences, measure_case, reference_catalog
@@ -47,3 +47,15 @@ def test_schemas_agree(golden: Callable[[str], Path]) -> None:
     expected = [(field["name"], field["type"], field["doc"]) for field in stored["fields"]]
     assert found == [field for field in expected if "apCorr" not in field[0]]
     assert dict(schema.aliases) == stored["aliases"]
+
+
+def test_all_plugins_from_another_image(golden: Callable[[str], Path]) -> None:
+    """From a reference with another PSF, rotation and scale; fluxes by Kron radii have their own tests."""
+    folder = golden("all_plugins/kron_hsm_convolved")
+    ours, expected = measure_case(
+        folder,
+        reference_wcs=Exposure.read(folder / "reference_exposure.fits").wcs,
+        reference_aliases={"slot_Centroid": "base_SdssCentroid", "slot_Shape": "base_SdssShape"},
+    )
+    assert ours.colnames == expected.colnames
+    assert differences(ours, expected, [name for name in expected.colnames if "ron" not in name]) == []

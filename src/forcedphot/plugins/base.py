@@ -276,17 +276,30 @@ class ForcedPlugin(ABC):
         """Fluxes that aperture corrections apply to, without ``_instFlux``."""
         return [self.name] if self.aperture_corrected else []
 
-    def use_centroid(self, schema: Schema, *, label: str = "badCentroid", prefix: str | None = None) -> None:
-        """Declare that the plugin starts from the centroid slot.
+    def use_centroid(
+        self,
+        schema: Schema,
+        *,
+        label: str = "badCentroid",
+        prefix: str | None = None,
+        flags: Iterable[str] | None = None,
+    ) -> None:
+        """Declare that the plugin starts from the centroid slot. Call it in `declare`.
 
-        If that slot has a flag, ``<prefix>_flag_<label>`` becomes an alias of it, and where it is set the
-        source is measured but flagged. Call it in `declare`.
+        Parameters
+        ----------
+        schema
+            The schema, in which the slots are set.
+        label, prefix
+            ``<prefix>_flag_<label>`` becomes an alias of the slot's flag; the prefix is the plugin's name if None.
+        flags
+            Flags that are set, besides what `measure` sets, where the slot's is; ``<prefix>_flag`` if None.
         """
-        self._use_slot(schema, "slot_Centroid", label, prefix or self.name)
+        self._use_slot(schema, "slot_Centroid", label, prefix or self.name, flags)
 
     def use_shape(self, schema: Schema, *, label: str = "badShape", prefix: str | None = None) -> None:
         """Declare that the plugin starts from the shape slot; see `use_centroid`."""
-        self._use_slot(schema, "slot_Shape", label, prefix or self.name)
+        self._use_slot(schema, "slot_Shape", label, prefix or self.name, None)
 
     def flag_bad_slots(self, batch: SourceBatch) -> None:
         """Set the flags of sources whose centroid or shape, which the plugin starts from, is flagged."""
@@ -294,12 +307,14 @@ class ForcedPlugin(ABC):
             if slot_flag in batch.columns and flag in batch.columns:
                 batch.columns[flag] |= batch.columns[slot_flag]
 
-    def _use_slot(self, schema: Schema, slot: str, label: str, prefix: str) -> None:
+    def _use_slot(
+        self, schema: Schema, slot: str, label: str, prefix: str, flags: Iterable[str] | None
+    ) -> None:
         # The slot's plugin may declare its flag later, or have none.
         if slot in schema.aliases:
             slot_flag = f"{schema.aliases[slot]}_flag"
             schema.set_alias(f"{prefix}_flag_{label}", slot_flag)
-            self._bad_slots.append((slot_flag, f"{prefix}_flag"))
+            self._bad_slots += [(slot_flag, flag) for flag in (flags or [f"{prefix}_flag"])]
 
 
 class CentroidPlugin(ForcedPlugin):

@@ -54,7 +54,7 @@ class CircularApertureFlux(ForcedPlugin):
         self._circles = radii[~is_sinc], list(prefixes[~is_sinc])
         for radius, prefix in zip(radii, prefixes, strict=True):
             declare_aperture(schema, prefix, radius, is_sinc=prefix in self._sinc[1])
-        self.use_centroid(schema)
+        self.use_centroid(schema, flags=[f"{prefix}_flag" for prefix in prefixes])
         metadata[f"{self.name}_radii".upper()] = radii.tolist()
 
     def measure(self, batch: SourceBatch) -> None:

@@ -12,7 +12,7 @@ from ..catalog.schema import Columns, Schema
 from ..conventions import BoolArray, FloatArray, nearest_pixel
 from ..errors import ConfigurationError
 from .bad_pixels import bad_pixels
-from .base import CENTROID_ORDER, ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
+from .base import SHAPE_ORDER, ForcedPlugin, ForcedPluginConfig, SourceBatch, registry
 from .footprint_reach import footprint_reach
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class HsmPsfMomentsConfig(HsmMomentsConfig):
 class HsmMomentsPlugin(ForcedPlugin):
     """Moments weighted by the Gaussian that matches what is measured, as galsim.hsm finds it."""
 
-    execution_order = CENTROID_ORDER
+    execution_order = SHAPE_ORDER
     subject: ClassVar[str]
     """What is measured."""
     center_label: ClassVar[str] = "Centroid"
