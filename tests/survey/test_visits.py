@@ -11,6 +11,7 @@ from astropy.table import Table
 from forcedphot.conventions import Box, FloatArray
 from forcedphot.exposure import Exposure
 from forcedphot.exposure.wcs import AstropyWcs
+from forcedphot.kernels.measured_kron import measured_kron_fluxes
 from forcedphot.plugins import registry
 from forcedphot.simple_measurement import SimpleForcedMeasurementConfig, SimpleForcedMeasurementTask
 from forcedphot.survey.detector_effects import full_well_njy
@@ -210,30 +211,43 @@ def test_it_travels_to_other_processes(tiny: tuple[SurveyPlan, VisitArrays]) -> 
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-12)
 
 
-def test_aperture_corrections_make_gaussian_fluxes_true(tiny: tuple[SurveyPlan, VisitArrays]) -> None:
+def test_aperture_corrections_make_fluxes_true(tiny: tuple[SurveyPlan, VisitArrays]) -> None:
     plan, arrays = tiny
     detector = plan.visits[0].detectors[0]
     steps = np.arange(60.0, 350.0, 70.0)
     x, y = (values.ravel() + 0.3 for values in np.meshgrid(steps, steps))
     flux = np.linspace(1e4, 1e5, len(x))
     points = points_at(detector, x, y, flux)
+    variance = np.ones(detector.box.shape, dtype=np.float32)
     exposure = Exposure.from_arrays(
         draw_points(detector, arrays.psf, points),
-        variance=np.ones(detector.box.shape),
+        variance=variance,
         psf=arrays.psf.psf,
         wcs=detector.wcs,
     )
     config = SimpleForcedMeasurementConfig()
-    config.plugins.names = [*config.plugins.names, "base_SdssShape", "base_GaussianFlux"]
-    config.plugins.names = [name for name in config.plugins.names if name != "base_PixelFlags"]
+    config.plugins.names = [
+        "base_TransformedCentroidFromCoord",
+        "base_SdssShape",
+        "base_PsfFlux",
+        "base_GaussianFlux",
+    ]
     config.slots.shape = "base_SdssShape"
     table = Table({"diaObjectId": points.ids, "ra": points.ra_deg, "dec": points.dec_deg})
     measured = SimpleForcedMeasurementTask(config=config).run(table, exposure).table
-    for name, without in (("base_PsfFlux", 0.0), ("base_GaussianFlux", 0.05)):
-        raw = np.asarray(measured[f"{name}_instFlux"])
+    shapes = np.stack([np.asarray(measured[f"base_SdssShape_{name}"]) for name in ("xx", "yy", "xy")], axis=1)
+    kron = measured_kron_fluxes(
+        exposure.image, variance, x, y, shapes, np.zeros(len(x), dtype=bool), arrays.psf.psf.moments(x, y)
+    )
+    found = {
+        "base_PsfFlux": (measured["base_PsfFlux_instFlux"], 0.0),
+        "base_GaussianFlux": (measured["base_GaussianFlux_instFlux"], 0.05),
+        "ext_photometryKron_KronFlux": (kron.flux, 0.03),
+    }
+    for name, (raw, lost) in found.items():
         corrected = raw * arrays.aperture_corrections[f"{name}_instFlux"].evaluate(x, y)
         np.testing.assert_allclose(corrected, flux, rtol=2e-3)
-        assert (np.abs(raw / flux - 1.0) >= without).all()
+        assert (np.abs(raw / flux - 1.0) >= lost).all(), "there was something to correct"
 
 
 def test_every_flux_has_its_aperture_correction(tiny: tuple[SurveyPlan, VisitArrays]) -> None:

@@ -55,7 +55,7 @@ class VisitArrays:
     aperture_corrections
         Of both, by the name of the flux: what the measured fluxes of point sources are to be multiplied with, and
         the errors, which are 0. Point sources are drawn with the PSF, so PSF fluxes have the factor 1. Fluxes
-        within Gaussian weights need more. Kron fluxes have the factor 1, and lose some percent.
+        within Gaussian weights and Kron apertures need more.
     identity
         Visit, detector and band.
     """
@@ -175,29 +175,32 @@ def aperture_corrections(psf: Psf, box: Box) -> dict[str, ChebyshevField]:
     grid_x, grid_y = np.meshgrid(box.x0 + steps * (box.width - 1), box.y0 + steps * (box.height - 1))
     x, y = grid_x.ravel(), grid_y.ravel()
     one = np.array([[1.0]])
+    gaussian, kron = _fluxes_of_points(psf, x, y)
     coefficients = {
         "base_PsfFlux": one,
-        "base_GaussianFlux": _chebyshev(box, x, y, _gaussian_correction(psf, x, y)),
-        "ext_photometryKron_KronFlux": one,
+        "base_GaussianFlux": _chebyshev(box, x, y, 1.0 / gaussian),
+        "ext_photometryKron_KronFlux": _chebyshev(box, x, y, 1.0 / kron),
     }
     values = {f"{name}_instFlux": ChebyshevField(box, found) for name, found in coefficients.items()}
     errors = {f"{name}_instFluxErr": ChebyshevField(box, 0.0 * one) for name in coefficients}
     return values | errors
 
 
-def _gaussian_correction(psf: Psf, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return one over the flux of a point source of flux 1 within the Gaussian of the PSF's adaptive moments."""
+def _fluxes_of_points(psf: Psf, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Measure point sources of flux 1 without noise: within Gaussians of the PSF's moments, and Kron apertures."""
     from ..kernels.gaussian_flux import gaussian_fluxes
+    from ..kernels.measured_kron import measured_kron_fluxes
 
-    kernels, moments = psf.kernel_images(x, y).images, psf.moments(x, y)
-    middle = np.array([kernels.shape[-1] // 2], dtype=np.float64)
-    fluxes = [
-        gaussian_fluxes(
-            kernel.astype(np.float32), np.ones(kernel.shape, np.float32), middle, middle, moment[np.newaxis], 0.0
-        ).flux[0]
-        for kernel, moment in zip(kernels, moments, strict=True)
-    ]
-    return 1.0 / np.array(fluxes)
+    images, moments = psf.kernel_images(x, y).images.astype(np.float32), psf.moments(x, y)
+    variance = np.ones(images.shape[1:], dtype=np.float32)
+    middle_x, middle_y = (np.array([side // 2], dtype=np.float64) for side in variance.shape[::-1])
+    is_bad_shape = np.zeros(1, dtype=bool)
+    gaussian, kron = np.empty(len(x)), np.empty(len(x))
+    for i, image in enumerate(images):
+        shape = moments[i : i + 1]
+        gaussian[i] = gaussian_fluxes(image, variance, middle_x, middle_y, shape, 0.0).flux[0]
+        kron[i] = measured_kron_fluxes(image, variance, middle_x, middle_y, shape, is_bad_shape, shape).flux[0]
+    return gaussian, kron
 
 
 def _chebyshev(box: Box, x: FloatArray, y: FloatArray, values: FloatArray) -> FloatArray:
