@@ -204,6 +204,7 @@ def test_blends_are_close(size: str) -> None:
     }
     assert kinds == {(False, False), (False, True), (True, True)}
     assert len(beside) > 0.02 * plan.size.n_galaxies
+    assert magnitude(beside, "i").min() > 16  # a saturated star would hide its neighbour
 
 
 @every_size
@@ -315,6 +316,16 @@ def test_scattered_positions_lie_inside_and_outside(seed: int, n_inside: int) ->
     assert positions.shape == (2, n_inside + layout.n_outside(n_inside))
     np.testing.assert_array_equal(layout.in_field(positions), np.arange(n_inside))
     assert layout.area.contains(*positions).all()
+
+
+def test_scattered_positions_are_everywhere_as_dense(rng: np.random.Generator) -> None:
+    layout = Layout.of(plan_of("tiny"))
+    x, y = layout.scatter(rng, 50_000)
+    area, field = layout.area, layout.field
+    edges = [[area.x0, field.x0, field.x_stop, area.x_stop], [area.y0, field.y0, field.y_stop, area.y_stop]]
+    counts, *_ = np.histogram2d(x, y, [np.array(edge) - 0.5 for edge in edges])
+    expected = len(x) * np.outer(*(np.diff(edge) for edge in edges)) / (area.width * area.height)
+    np.testing.assert_allclose(counts, expected, rtol=0.1)
 
 
 @given(seed=st.integers(0, 2**31))
