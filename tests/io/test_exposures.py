@@ -15,6 +15,7 @@ from forcedphot.conventions import Box
 from forcedphot.errors import ExposureError
 from forcedphot.exposure import AstropyWcs, FilterLabel, VisitInfo
 from forcedphot.io.afw_fits.reader import COMPONENTS
+from forcedphot.io.afw_fits.shuffled_tiles import read_rows
 
 type Golden = Callable[[str], Path]
 type Expected = dict[str, Any]
@@ -242,6 +243,41 @@ def test_components_are_those_of_the_exposure(golden: Golden, file: str) -> None
     np.testing.assert_array_equal(Exposure.read_component(path, "mask").array, exposure.mask.array)
     label = Exposure.read_component(path, "filter")
     assert label == FilterLabel(exposure.identity.band, exposure.identity.physical_filter)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["exposures/piff_compressed.fits", "dp2/visit_gaussian/visit_image.fits", "dp2/cell_coadd/deep_coadd.fits"],
+)
+def test_a_part_of_a_plane(golden: Golden, file: str) -> None:
+    path = golden(file)
+    whole = Exposure.read(path)
+    box = Box(whole.x0 + 31, whole.y0 + 47, 50, 61)
+    cut = np.s_[47 : 47 + 61, 31 : 31 + 50]
+    for name in ("image", "variance"):
+        plane = Exposure.read_component(path, name, bbox=box)
+        np.testing.assert_array_equal(plane, getattr(whole, name)[cut])
+    mask = Exposure.read_component(path, "mask", bbox=box)
+    np.testing.assert_array_equal(mask.array, whole.mask.array[cut])
+    assert mask.planes == whole.mask.planes
+    assert Exposure.read_component(path, "bbox", bbox=box) == whole.bbox
+    for name in ("image", "bbox"):
+        with pytest.raises(ExposureError, match="is not inside the image"):
+            Exposure.read_component(path, name, bbox=Box(whole.x0 - 1, whole.y0, 2, 2))
+
+
+def test_a_part_of_a_plane_needs_no_other_plane(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = golden("exposures/piff_compressed.fits")
+    expected = Exposure.read_component(path, "variance", bbox=Box(10, 20, 30, 40))
+    read = []
+
+    def note(hdu: Any, first: int, stop: int) -> Any:
+        read.append((hdu.header["EXTNAME"], first, stop))
+        return read_rows(hdu, first, stop)
+
+    monkeypatch.setattr("forcedphot.io.afw_fits.planes.read_rows", note)
+    np.testing.assert_array_equal(Exposure.read_component(path, "variance", bbox=Box(10, 20, 30, 40)), expected)
+    assert read == [("VARIANCE", 20, 60)]
 
 
 def test_an_unknown_component(golden: Golden) -> None:

@@ -289,6 +289,65 @@ def test_images_of_lsst_images_become_exposures(butler: Butler, golden: Golden) 
     np.testing.assert_array_equal(exposure.image, Exposure.read(path).image)
 
 
+def check_same_image(exposure: Exposure, expected: Exposure) -> None:
+    """Compare what an image of lsst.images keeps of an exposure."""
+    for name in ("image", "variance", "bbox", "validPolygon"):
+        check_equal(PARTS[name](exposure), PARTS[name](expected))
+    # Planes have other names and bits.
+    bits, expected_bits = exposure.mask.array, expected.mask.array
+    np.testing.assert_array_equal(np.bitwise_count(bits), np.bitwise_count(expected_bits))
+    x, y = np.array([101.3, 140.0]), np.array([99.6, 120.5])
+    sky = expected.wcs.pixel_to_sky(x, y)
+    np.testing.assert_allclose(exposure.wcs.pixel_to_sky(x, y), sky, rtol=0, atol=1e-13)
+    stamps = expected.psf.images(x, y).images
+    np.testing.assert_allclose(exposure.psf.images(x, y).images, stamps, rtol=0, atol=1e-7 * stamps.max())
+    scale = expected.photo_calib.scale(x, y)
+    np.testing.assert_allclose(exposure.photo_calib.scale(x, y), scale, rtol=1e-12)
+
+
+def register(butler: Butler, name: str, storage_class: str) -> None:
+    """Register a dataset type, and a run of the same name."""
+    dimensions = {"instrument", "detector"}
+    butler.registry.registerDatasetType(DatasetType(name, dimensions, storage_class, universe=butler.dimensions))
+    butler.collections.register(name)
+
+
+def test_an_exposure_is_put_as_a_visit_image(butler: Butler) -> None:
+    from lsst.images import VisitImage
+
+    register(butler, "moved", "VisitImage")
+    exposure = butler.get("calexp", data_id(1))
+    ref = butler.put(exposure, "moved", data_id(1), run="moved")
+    assert isinstance(butler.get(ref), VisitImage)
+    check_same_image(butler.get(ref, storageClass="ExposureF"), exposure)
+
+
+def test_a_psf_that_no_visit_image_can_hold(butler: Butler) -> None:
+    register(butler, "sampled", "VisitImage")
+    exposure = butler.get("calexp", data_id(0))
+    with pytest.raises(ExposureError, match=r"this WarpedPsf is neither.*sample_psf=True"):
+        butler.put(exposure, "sampled", data_id(0), run="sampled")
+    assert not butler.query_datasets("sampled", "sampled", explain=False)
+    ref = butler.put(exposure.to_lsst_images(sample_psf=True), "sampled", data_id(0), run="sampled")
+    np.testing.assert_array_equal(butler.get(ref, storageClass="ExposureF").image, exposure.image)
+
+
+def test_an_exposure_is_put_as_a_cell_coadd(butler: Butler, golden: Golden) -> None:
+    register(butler, "cells", "CellCoadd")
+    exposure = Exposure.read(golden("dp2/cell_coadd/deep_coadd.fits"))
+    ref = butler.put(exposure, "cells", data_id(0), run="cells")
+    back = butler.get(ref, storageClass="ExposureF")
+    np.testing.assert_array_equal(back.image, exposure.image)
+    assert type(back.psf) is type(exposure.psf)
+
+
+def test_no_difference_images(butler: Butler) -> None:
+    register(butler, "difference", "DifferenceImage")
+    exposure = butler.get("calexp", data_id(1))
+    with pytest.raises(ExposureError, match="no kernel and no templates"):
+        butler.put(exposure, "difference", data_id(1), run="difference")
+
+
 def test_simple_catalog(golden: Golden, opted_in: None, tmp_path: Path) -> None:
     path = golden("tables/ps1-refcat-v1.fits")
     root = tmp_path / "repository"
@@ -379,6 +438,62 @@ def test_a_repository_of_ones_own(own_repository: Path, golden: Golden) -> None:
         assert isinstance(exposure, Exposure)
         detector = butler.get("image.detector", data_id(1))
         assert detector is None or isinstance(detector, Detector)
+
+
+def files_of(root: Path) -> list[Path]:
+    """List the images in a repository of one's own."""
+    return sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in (".sqlite3", ".yaml"))
+
+
+def test_an_exposure_is_written(own_repository: Path, golden: Golden) -> None:
+    from lsst.images import VisitImage
+    from lsst.images.serialization import open_archive
+
+    exposure = Exposure.read(golden(_CALEXPS[1]))
+    with Butler.from_config(own_repository, writeable=True, run="written") as butler:
+        ref = butler.put(exposure, "image", data_id(0))
+        back = butler.get(ref)
+        path = butler.getURI(ref).ospath
+        part = butler.get(ref.makeComponentRef("wcs"))
+        cutout = butler.get(ref, parameters={"bbox": Box(50, 71, 30, 20)})
+    check_same_image(back, exposure)
+    assert (back.identity.instrument, back.identity.detector) == ("Cam", 0)
+    x, y = np.array([60.0]), np.array([80.0])
+    np.testing.assert_array_equal(part.pixel_to_sky(x, y), back.wcs.pixel_to_sky(x, y))
+    np.testing.assert_array_equal(cutout.image, exposure.image[71:91, 50:80])
+    assert files_of(own_repository) == [Path(path)]
+    with open_archive(path, cls=VisitImage) as archive:
+        assert archive.get_component("obs_info").instrument == "Cam"
+        assert archive.butler_info.dataset.id == ref.id
+
+
+def test_nothing_stays_of_what_cannot_be_written(own_repository: Path, golden: Golden) -> None:
+    exposure = Exposure.read(golden(_CALEXPS[0]))
+    with Butler.from_config(own_repository, writeable=True, run="written") as butler:
+        with pytest.raises(RuntimeError, match="Failed to serialize") as caught:
+            butler.put(exposure, "image", data_id(0))
+        assert not butler.query_datasets("image", "written", explain=False)
+    assert isinstance(caught.value.__cause__, ExposureError)
+    assert "sample_psf=True" in str(caught.value.__cause__)
+    assert files_of(own_repository) == []
+
+
+def test_recipes(own_repository: Path, golden: Golden) -> None:
+    exposure: Any = Exposure.read(golden(_CALEXPS[1]))
+    config = Config(own_repository / "butler.yaml")
+    name = "forcedphot.io.formatters.exposures.ExposureFormatter"
+    lossy = {"algorithm": "RICE_1", "quantization": {"dither": "SUBTRACTIVE_DITHER_2", "level": 16.0}}
+    config["datastore", "formatters", "write_recipes"] = {name: {"small": {"image": lossy, "variance": lossy}}}
+    config["datastore", "formatters", "ForcedPhotExposure"] = {
+        "formatter": name,
+        "parameters": {"recipe": "small"},
+    }
+    with Butler.from_config(config, writeable=True, run="small") as butler:
+        ref = butler.put(exposure, "image", data_id(0))
+        back = butler.get(ref)
+    difference = np.abs(back.image - exposure.image).max()
+    assert 0 < difference < np.sqrt(np.median(exposure.variance))
+    np.testing.assert_array_equal(back.mask.array != 0, exposure.mask.array != 0)
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,8 @@ class Exposure:
         return read_exposure(path, bbox)
 
     @classmethod
-    def read_component(cls, path: str | Path, name: str) -> Any:
-        """Read one part of a file, without the pixels.
+    def read_component(cls, path: str | Path, name: str, *, bbox: Box | None = None) -> Any:
+        """Read one part of a file, without the pixels of the rest.
 
         Parameters
         ----------
@@ -171,6 +171,8 @@ class Exposure:
             ``bbox``, ``wcs``, ``psf``, ``photo_calib``, ``aperture_corrections``, ``visit_info``,
             ``detector``, ``filter``, ``identity``, ``summary_stats``, ``coadd_inputs``,
             ``valid_polygon``, ``unit``, ``metadata``, or one of the planes ``image``, ``variance``, ``mask``.
+        bbox
+            The part of a plane to read, in the image's pixel frame; None for all. Other parts are whole.
 
         Returns
         -------
@@ -180,13 +182,13 @@ class Exposure:
         Raises
         ------
         ExposureError
-            If there is no part of that name.
+            If there is no part of that name, or ``bbox`` is not inside the image.
         FileNotFoundError, FileFormatError, RemoteFileError, UnsafeContentError
             As for `read`.
         """
         from ..io.read import read_component
 
-        return read_component(path, name)
+        return read_component(path, name, bbox)
 
     @classmethod
     def from_arrays(

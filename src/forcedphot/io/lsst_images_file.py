@@ -16,6 +16,7 @@ from ..errors import ExposureError, FileFormatError, ForcedPhotError, RemoteFile
 from ..exposure import Exposure, FilterLabel
 from . import lsst_images, lsst_images_info
 from .fits_file import BoxError, check_inside
+from .lsst_images_psf import box_for_lsst_images
 from .resources import Source, open_source
 
 if TYPE_CHECKING:
@@ -55,12 +56,8 @@ def read_lsst_images(path: str | Path | Source, bbox: Box | None = None) -> Expo
         if bbox is None:
             image, whole = archive.read(), None
         else:
-            from lsst.images import Box as ImagesBox
-
-            whole = lsst_images_info.box_from_lsst_images(archive.get_component("bbox"))
-            check_inside(path, bbox, whole)
-            part = ImagesBox.factory[bbox.y0 : bbox.y_stop, bbox.x0 : bbox.x_stop]
-            image = archive.read(bbox=part)
+            whole = _box(archive)
+            image = archive.read(bbox=_part(path, bbox, whole))
     try:
         return lsst_images.exposure_from_lsst_images(image, whole=whole)
     except (ForcedPhotError, ImportError):
@@ -69,7 +66,7 @@ def read_lsst_images(path: str | Path | Source, bbox: Box | None = None) -> Expo
         raise FileFormatError(f"{path} cannot be measured: {type(error).__name__}: {error}") from error
 
 
-def read_lsst_component(path: str | Path | Source, name: str) -> Any:
+def read_lsst_component(path: str | Path | Source, name: str, bbox: Box | None = None) -> Any:
     """Read one component of a file of lsst.images, and no pixels but those of a plane.
 
     Parameters
@@ -78,6 +75,8 @@ def read_lsst_component(path: str | Path | Source, name: str) -> Any:
         A local or remote file: a visit image, difference image or cell coadd.
     name
         One of `COMPONENTS`.
+    bbox
+        The part of a plane to read, in the image's pixel frame; None for all. Other components are whole.
 
     Returns
     -------
@@ -87,13 +86,17 @@ def read_lsst_component(path: str | Path | Source, name: str) -> Any:
     Raises
     ------
     ExposureError
-        If there is no component of that name.
+        If there is no component of that name, or ``bbox`` is not inside the image.
     FileFormatError, UnsafeContentError
         As for `read_lsst_images`.
     """
     if name not in COMPONENTS:
         raise ExposureError(f"There is no component {name!r}; the components are {', '.join(COMPONENTS)}.")
     with _open_archive(path, partial=True) as archive:
+        if bbox is not None:
+            part = _part(path, bbox, _box(archive))
+            if name in _PLANES:
+                return _PLANES[name](archive.get_component(name, bbox=part))
         return COMPONENTS[name](archive)
 
 
@@ -149,6 +152,12 @@ def _box(archive: Reader[Any]) -> Box:
     return lsst_images_info.box_from_lsst_images(archive.get_component("bbox"))
 
 
+def _part(path: object, bbox: Box, whole: Box) -> Any:
+    """Make a box of lsst.images of one that is inside an image."""
+    check_inside(path, bbox, whole)
+    return box_for_lsst_images(bbox)
+
+
 def _psf(archive: Reader[Any]) -> Any:
     from lsst.images.serialization import ArchiveReadError
 
@@ -187,6 +196,11 @@ def _converted(name: str, convert: Callable[[Any], Any]) -> Callable[[Reader[Any
     return read
 
 
+_PLANES: dict[str, Callable[[Any], Any]] = {
+    "image": lambda plane: lsst_images.float_pixels(plane.array),
+    "variance": lambda plane: lsst_images.float_pixels(plane.array),
+    "mask": lsst_images.mask_from_lsst_images,
+}
 COMPONENTS: dict[str, Callable[[Any], Any]] = {
     "bbox": _box,
     "wcs": _converted("sky_projection", lsst_images.SkyProjectionWcs),
@@ -202,8 +216,5 @@ COMPONENTS: dict[str, Callable[[Any], Any]] = {
     "valid_polygon": _converted("bounds", lsst_images_info.polygon_from_lsst_images),
     "unit": lambda archive: archive.get_component("unit"),
     "metadata": lambda archive: dict(archive.metadata),
-    "image": _converted("image", lambda plane: lsst_images.float_pixels(plane.array)),
-    "variance": _converted("variance", lambda plane: lsst_images.float_pixels(plane.array)),
-    "mask": _converted("mask", lsst_images.mask_from_lsst_images),
-}
+} | {name: _converted(name, convert) for name, convert in _PLANES.items()}
 """What `read_lsst_component` reads, by name."""

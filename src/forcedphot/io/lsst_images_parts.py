@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 _NO_HOME_IN_VISIT = ("mid_mjd_ut1", "earth_rotation_angle_deg")
 _LATITUDES = ("boresight_dec_deg", "boresight_altitude_deg", "latitude_deg")
 _RIGHT_ANGLE_DEG = 90.0
-_RADIANS_PER_MM = 1e-4
+_RADIANS_PER_MM = 1e-4  # of a camera of which nothing is known
 
 
 def visit_info_for_lsst_images(
@@ -154,7 +154,7 @@ def detector_for_lsst_images(exposure: Exposure, number: int, instrument: str) -
             physical_type=detector.physical_type or "",
         ),
         amplifiers=[_amplifier(amplifier) for amplifier in detector.amplifiers],
-        frames=_camera_of(detector, instrument),
+        frames=_camera_of(detector, instrument, exposure.summary_stats),
         visit=exposure.identity.visit,
     )
 
@@ -179,16 +179,19 @@ def _amplifier(amplifier: Any) -> Any:
     )
 
 
-def _camera_of(detector: Detector, instrument: str) -> Any:
+def _camera_of(detector: Detector, instrument: str, stats: SummaryStats | None) -> Any:
     """Make the least that a camera's coordinate frames can be: the detector's pixels in its focal plane.
 
-    The distortions of the optics are not in an ExposureF file; field angles are therefore nominal.
+    The distortions of the optics are not in an ExposureF file; field angles are therefore nominal, with the
+    image's own scale where that is known.
     """
     from lsst.images._transforms import _ast  # the public classes take these, whichever AST is installed
     from lsst.images.cameras import CameraFrameSet
 
     box, pixel = detector.box, detector.pixel_width_mm
     pixel = pixel if math.isfinite(pixel) and pixel > 0 else 0.01
+    pixel_scale = math.nan if stats is None else stats.pixel_scale_arcsec
+    scale = math.radians(pixel_scale / 3600.0) / pixel if pixel_scale > 0 else _RADIANS_PER_MM
     plane = _ast.Frame(2, "Ident=FOCAL_PLANE,Domain=FOCAL_PLANE,Unit(1)=mm,Unit(2)=mm")
     angle = _ast.Frame(2, "Ident=FIELD_ANGLE,Domain=FIELD_ANGLE,Unit(1)=rad,Unit(2)=rad")
     name = f"DETECTOR_{detector.number:03d}"
@@ -198,7 +201,7 @@ def _camera_of(detector: Detector, instrument: str) -> Any:
         f"Bottom(2)={box.y0},Top(2)={box.y_stop}",
     )
     frames = _ast.FrameSet(plane)
-    frames.addFrame(1, _ast.ZoomMap(2, _RADIANS_PER_MM), angle)
+    frames.addFrame(1, _ast.ZoomMap(2, scale), angle)
     frames.addFrame(1, _to_pixels(detector, pixel), pixels)
     return CameraFrameSet(instrument, frames)
 

@@ -69,16 +69,16 @@ def read_exposure(path: str | Path, bbox: Box | None = None) -> Exposure:
         return read_lsst_images(source, bbox)
 
 
-def read_component(path: str | Path, name: str) -> Any:
-    """Read one part of any supported image file, without the pixels: see `Exposure.read_component`."""
+def read_component(path: str | Path, name: str, bbox: Box | None = None) -> Any:
+    """Read one part of any supported image file, without the rest: see `Exposure.read_component`."""
     with _open_image(path) as source:
         if _has_archive(source) or sniff_format(source) is ImageFormat.AFW:
             from .afw_fits.reader import read_afw_component
 
-            return read_afw_component(source, name)
+            return read_afw_component(source, name, bbox)
         from .lsst_images_file import read_lsst_component
 
-        return read_lsst_component(source, name)
+        return read_lsst_component(source, name, bbox)
 
 
 def sniff_format(path: str | Path | Source) -> ImageFormat:

@@ -72,7 +72,7 @@ def read_afw_exposure(path: str | Path | Source, bbox: Box | None = None) -> Exp
         return file.exposure(bbox)
 
 
-def read_afw_component(path: str | Path | Source, name: str) -> Any:
+def read_afw_component(path: str | Path | Source, name: str, bbox: Box | None = None) -> Any:
     """Read one component of an ExposureF FITS file, and no pixels but those of ``image``, ``variance``, ``mask``.
 
     Parameters
@@ -81,6 +81,8 @@ def read_afw_component(path: str | Path | Source, name: str) -> Any:
         The file.
     name
         One of `COMPONENTS`.
+    bbox
+        The part of a plane to read, in the image's pixel frame; None for all. Other components are whole.
 
     Returns
     -------
@@ -90,14 +92,14 @@ def read_afw_component(path: str | Path | Source, name: str) -> Any:
     Raises
     ------
     ExposureError
-        If there is no component of that name.
+        If there is no component of that name, or ``bbox`` is not inside the image.
     FileNotFoundError, FileFormatError, UnsafeContentError
         As for `read_afw_exposure`.
     """
     if name not in COMPONENTS:
         raise ExposureError(f"There is no component {name!r}; the components are {', '.join(COMPONENTS)}.")
     with _open_exposure(path) as file:
-        return COMPONENTS[name](file)
+        return COMPONENTS[name](file) if bbox is None else file.part(name, bbox)
 
 
 @contextmanager
@@ -141,7 +143,7 @@ class _ExposureFile:
             If a part is damaged; the message names the part.
         """
         if bbox is not None:
-            check_inside(self._path, bbox, self._box)
+            self._check_inside(bbox)
         detector, label = self.detector(), self.filter()
         self._note_the_rest()
         box = self._box if bbox is None else bbox
@@ -164,6 +166,12 @@ class _ExposureFile:
             valid_polygon=self.valid_polygon(),
             metadata=self.metadata() | self._unread,
         )
+
+    def part(self, name: str, bbox: Box) -> Any:
+        """Read a component; of a plane, the pixels in a box."""
+        self._check_inside(bbox)
+        cuts = {"image": self.image, "variance": self.variance, "mask": self.mask}
+        return cuts[name](bbox) if name in cuts else COMPONENTS[name](self)
 
     def bbox(self) -> Box:
         return self._box
@@ -252,6 +260,9 @@ class _ExposureFile:
                 self._unread[f"UNREAD_{name}"] = error.class_name
                 _LOG.warning("%s: the %s was not read: %s", self._path, name, error)
         return None
+
+    def _check_inside(self, bbox: Box) -> None:
+        check_inside(self._path, bbox, self._box)
 
     def _note_the_rest(self) -> None:
         """Say what the archive has that nothing here uses, such as transmission curves."""

@@ -1,4 +1,4 @@
-"""Formatters, with which the Butler reads ExposureF files and catalogs of the Science Pipelines.
+"""Formatters, with which the Butler reads ExposureF files and catalogs of the Science Pipelines, and writes ours.
 
 Nothing here takes the place of anything: `forcedphot.butler` does, for repositories whose records name the
 pipelines' own formatters. With `REPOSITORY_CONFIG`, a repository of one's own needs no such thing.
@@ -14,14 +14,22 @@ _HOMES = {
     "ExposureDelegate": "delegate",
     "ExposureFormatter": "exposures",
     "ImageFormatter": "exposures",
+    "StackExposureFormatter": "exposures",
 }
 
-__all__ = ["REPOSITORY_CONFIG", "CatalogFormatter", "ExposureDelegate", "ExposureFormatter", "ImageFormatter"]
+__all__ = [
+    "REPOSITORY_CONFIG",
+    "CatalogFormatter",
+    "ExposureDelegate",
+    "ExposureFormatter",
+    "ImageFormatter",
+    "StackExposureFormatter",
+]
 
 if TYPE_CHECKING:
     from .catalogs import CatalogFormatter
     from .delegate import ExposureDelegate
-    from .exposures import ExposureFormatter, ImageFormatter
+    from .exposures import ExposureFormatter, ImageFormatter, StackExposureFormatter
 
 REPOSITORY_CONFIG = "resource://forcedphot/io/formatters/configs/repository.yaml"
 """Configuration of a repository that knows the storage class ``ForcedPhotExposure``: for ``Butler.makeRepo``."""

@@ -67,7 +67,7 @@ def read_dataset(path: str | Path, component: str | None, parameters: Mapping[st
     box = _box(parameters, lambda: read_component(path, "bbox"))
     if component is None:
         return read_exposure(path, box)
-    return read_component(path, component) if box is None else getattr(read_exposure(path, box), component)
+    return read_component(path, component, box)
 
 
 def part_of(exposure: Exposure, component: str) -> Any:

@@ -6,11 +6,11 @@ This folder is a portion of the namespace ``lsst.obs.base``: an installed stack,
 from forcedphot.io import formatters
 
 
-class FitsExposureFormatter(formatters.ExposureFormatter):
+class FitsExposureFormatter(formatters.StackExposureFormatter):
     """For ExposureF and its kin."""
 
 
-class FitsMaskedImageFormatter(formatters.ExposureFormatter):
+class FitsMaskedImageFormatter(formatters.StackExposureFormatter):
     """For MaskedImageF and its kin."""
 
 
