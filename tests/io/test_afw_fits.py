@@ -125,7 +125,7 @@ def test_psf(case: Case, golden: Golden) -> None:
     psf = exposure.psf
     assert isinstance(psf, psf_class)
     x, y = np.array(expected["positions"]).T
-    stamps = psf.images(x, y)
+    stamps, moments = psf.images(x, y), psf.moments(x, y)
     with np.load(golden(f"{name}.npz")) as stored:
         for i, description in enumerate(expected["psf"]):
             if not stamps.valid[i]:
@@ -134,6 +134,9 @@ def test_psf(case: Case, golden: Golden) -> None:
             stamp = stored[f"stamp_{i}"]
             np.testing.assert_allclose(stamps.stamp(i), stamp, rtol=0, atol=1e-6 * stamp.max())
             assert (stamps.x0[i], stamps.y0[i]) == (description["x0"], description["y0"])
+            np.testing.assert_allclose(stamps.stamp(i).sum(), description["sum"], rtol=1e-6)
+            found = [description[moment] for moment in ("ixx", "iyy", "ixy")]
+            np.testing.assert_allclose(moments[i], found, rtol=1e-4, atol=1e-4 * found[0])
 
 
 def test_aperture_corrections(case: Case) -> None:

@@ -17,6 +17,8 @@ from forcedphot.exposure import AstropyWcs, FilterLabel, VisitInfo
 from forcedphot.io.afw_fits.reader import COMPONENTS
 from forcedphot.io.afw_fits.shuffled_tiles import read_rows
 
+from .test_afw_fits import CASES
+
 type Golden = Callable[[str], Path]
 type Expected = dict[str, Any]
 
@@ -148,6 +150,24 @@ CHECKS = [
     check_coadd_inputs,
     check_valid_polygon,
 ]
+
+
+CHECKED = {
+    "bbox", "image_sum", "variance_sum", "mask_planes", "mask_or", "positions", "sky_deg", "pixels_back",
+    "photo_calib", "aperture_corrections", "filter", "visit_info", "detector", "coadd_inputs", "valid_polygon",
+    "psf_type", "psf",
+}  # fmt: skip
+"""What is known of a file. test_afw_fits.py compares PSFs."""
+
+
+def test_every_file_and_all_that_is_known_of_it_is_compared(golden: Golden) -> None:
+    folder = golden("exposures/hsc_calexp.fits").parent
+    assert sorted(path.name for path in folder.glob("*.fits*")) == FILES
+    known = [json.loads(path.read_text()).keys() for path in folder.glob("*.json")]
+    assert len(known) == len(FILES)
+    assert set().union(*known) == CHECKED
+    with_psf = {path.stem for path in folder.glob("*.json") if "psf" in json.loads(path.read_text())}
+    assert with_psf <= {case.removeprefix("exposures/") for case in CASES}
 
 
 @pytest.fixture(scope="module", params=FILES)

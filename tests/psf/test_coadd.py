@@ -172,6 +172,24 @@ def test_no_input_at_all_of_them() -> None:
     assert stamps.stamp(0).shape == (0, 0)
 
 
+def test_positions_of_the_pipeline_without_inputs_have_no_flux(golden: Golden) -> None:
+    folder = golden("driver/coadd_psf")
+    exposure = read_afw_exposure(folder / "exposure.fits")
+    expected = Table.read(folder / "psf.ecsv")
+    x, y, invalid = np.array(expected["x"]), np.array(expected["y"]), ~np.array(expected["valid"])
+    assert exposure.wcs is not None
+    ra, dec = exposure.wcs.pixel_to_sky(x, y)
+    positions = Table({"objectId": np.arange(len(x)), "coord_ra": np.degrees(ra), "coord_dec": np.degrees(dec)})
+    table = ForcedMeasurementDriverTask(config=ForcedMeasurementDriverConfig()).runFromAstropy(positions, exposure)
+    inside = exposure.bbox.contains(x, y)
+    assert (invalid & inside).any()
+    np.testing.assert_array_equal(table["base_InvalidPsf_flag"][inside], invalid[inside])
+    for name in ("instFlux", "instFluxErr"):
+        assert np.isnan(table[f"base_PsfFlux_{name}"][invalid]).all()
+    assert table["base_PsfFlux_flag"][invalid].all()
+    assert np.isfinite(table["base_PsfFlux_instFlux"][inside & ~invalid]).any()
+
+
 def test_positions_without_inputs_have_no_flux() -> None:
     image = np.full((120, 160), 3.0, dtype=np.float32)
     psf = CoaddPsf([make_input(box=Box(0, 0, 80, 120))], FlatWcs(), LANCZOS3)
