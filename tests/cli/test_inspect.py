@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from click.testing import Result
 
 from forcedphot.cli.inspect import describe, mask_fractions
@@ -86,7 +87,7 @@ def test_undefined_at_the_centre(field: SimulatedField, run: Run, monkeypatch: p
             nothing = np.full((1, 5, 7), np.nan)
             return Stamps.placed(KernelImages.of_one_shape(nothing, np.zeros(1, dtype=bool)), x, y)
 
-        def moments(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:  # noqa: ARG002 - the interface's
+        def moments(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
             return np.full((len(x), 3), np.nan)
 
     exposure = dataclasses.replace(
@@ -137,3 +138,42 @@ def test_unknown_circumstances(run: Run, golden: Callable[[str], Path]) -> None:
     text = " ".join(run("inspect", golden("exposures/pca_psf.fits")).stdout.split())
     assert "visit nothing known" in text
     assert "detector none statistics none inputs none" in text
+
+
+@pytest.mark.parametrize("ending", [".fits", ".ecsv"])
+def test_catalogs(run: Run, golden: Callable[[str], Path], ending: str) -> None:
+    path = golden(f"tables/forced_heavy{ending}")
+    description = json.loads(run("inspect", path, "--json").stdout)
+    assert description["rows"] == 50
+    fields = {field["name"]: field for field in description["fields"]}
+    is_afw = ending == ".fits"
+    assert fields["base_PsfFlux_instFlux"]["unit"] == ("count" if is_afw else "ct")
+    assert "base_PsfFlux_flag" not in fields
+    # In a plain table, aliases of flags are columns too.
+    assert description["flags"] == (69 if is_afw else 94)
+    assert description["footprints"] == (50 if is_afw else None)
+    assert description["slots"].get("PsfFlux") == ("base_PsfFlux" if is_afw else None)
+    text = " ".join(run("inspect", path).stdout.split())
+    assert f"and {description['flags']} flags" in text
+    assert f"footprints {50 if is_afw else 'none'}" in text
+
+
+def test_images_of_other_surveys(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "science.fits"
+    planes = [np.ones((30, 40)), np.full((30, 40), 4.0), np.eye(5)]
+    hdus = [
+        fits.PrimaryHDU(),
+        *(fits.ImageHDU(plane, name=name) for plane, name in zip(planes, "SVP", strict=True)),
+    ]
+    fits.HDUList(hdus).writeto(path)
+    options = ("--variance", "[V]", "--psf", "[P]", "--zero-point", "26.3")
+    description = json.loads(run("inspect", f"{path}[S]", *options, "--json").stdout)
+    assert description["variance"]["median"] == 4.0
+    assert description["psf"]["stamp"] == [5, 5]
+    assert description["calibration"]["zero_point_mag"] == pytest.approx(26.3)
+
+
+def test_what_is_neither_image_nor_catalog(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "cube.fits"
+    fits.writeto(path, np.zeros((2, 3, 4)))
+    assert "not of a format" in run("inspect", path, exit_code=5).stderr

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from .catalog_files import FITS_ENDINGS, is_catalog
 from .command import Command, Place, say
 from .plain_images import is_plain_image, plain_image_options, read_image
 
 _IMAGES = ("visit-image", "cell-coadd", "lsst-images", "fits")
 _CATALOGS = ("table", "afw-table")
-_FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
 
 
 @click.command(
@@ -67,22 +67,12 @@ def command(source: str | Path, output: Path, target: str | None, **options: Any
 
 def _is_catalog(source: str | Path, output: Path) -> bool:
     """Tell by the names, or else by the content, whether a catalog is to be converted."""
-    from ..errors import FileFormatError
-    from ..io.fits_file import open_fits
     from ..io.fits_place import place_of
-    from ..io.read import sniff_format
 
     place = place_of(source)
-    if not all(str(name).lower().endswith(_FITS_ENDINGS) for name in (place.file, output)):
+    if not all(str(name).lower().endswith(FITS_ENDINGS) for name in (place.file, output)):
         return True
-    if place.hdu is not None:
-        return False
-    try:
-        sniff_format(source)
-    except FileFormatError:
-        with open_fits(source) as hdus:
-            return any(hdu.is_table and not hdu.is_compressed for hdu in hdus)
-    return False
+    return place.hdu is None and is_catalog(source)
 
 
 def _convert_catalog(source: str | Path, output: Path, target: str, options: dict[str, Any]) -> None:
@@ -97,7 +87,7 @@ def _convert_catalog(source: str | Path, output: Path, target: str, options: dic
     overwrite = options["overwrite"]
     check_table_file(source)
     is_fits = check_catalog_output(output, overwrite=overwrite) == "fits"
-    from_fits = file_name(source).lower().endswith(_FITS_ENDINGS)
+    from_fits = file_name(source).lower().endswith(FITS_ENDINGS)
     if target == "afw-table":
         if not is_fits:
             raise click.UsageError("--to afw-table writes FITS files; give OUTPUT the ending .fits.")

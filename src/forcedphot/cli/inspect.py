@@ -1,4 +1,4 @@
-"""forcedphot inspect: what is in an image file."""
+"""forcedphot inspect: what is in a file, an image or a catalog."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from .catalog_files import describe_catalog, is_catalog
 from .command import Command, Place
+from .plain_images import plain_image_options, read_image
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,22 +26,63 @@ type Description = dict[str, Any]
 _FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
-@click.command("inspect", cls=Command)
-@click.argument("image", type=Place())
+@click.command(
+    "inspect",
+    cls=Command,
+    epilog="\b\nExamples:\n"
+    "  forcedphot inspect visit_image.fits\n"
+    "  forcedphot inspect ztf_sciimg.fits --variance ztf_unc.fits --psf ztf_psf.fits\n"
+    "  forcedphot inspect src.fits --json",
+)
+@click.argument("file", type=Place())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(image: str | Path, *, as_json: bool) -> None:
-    """Tell what is in IMAGE: planes, mask, PSF, WCS, calibration, aperture corrections, visit, detector, inputs.
+@plain_image_options
+def command(file: str | Path, *, as_json: bool, **options: Any) -> None:
+    """Tell what is in FILE, an image or a catalog; it may be a URI, such as https:// and s3://.
 
-    IMAGE may be a URI, such as https:// and s3://. PSF, aperture corrections and pixel scale are those at the
-    image's centre.
+    Of an image: planes, mask, PSF, WCS, calibration, aperture corrections, visit, detector, inputs. PSF, aperture
+    corrections and pixel scale are those at its centre. Plain FITS images of other surveys go with the options
+    that say where their variance, mask and PSF are.
+
+    Of a catalog: rows, fields with their types and units, flags, slots, footprints.
     """
-    from ..exposure import Exposure
+    from ..errors import FileFormatError
 
-    description = {"file": str(image), **describe(Exposure.read(image))}
+    try:
+        found = describe(read_image(file, options))
+    except FileFormatError:
+        if not is_catalog(file):
+            raise
+        _show_catalog(file, as_json=as_json)
+        return
+    description = {"file": str(file), **found}
     if as_json:
         click.echo(json.dumps(description, indent=2))
     else:
         _print(description)
+
+
+def _show_catalog(file: str | Path, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from ..io.source_catalogs import read_source_catalog
+
+    description = {"file": str(file), **describe_catalog(read_source_catalog(file))}
+    if as_json:
+        click.echo(json.dumps(description, indent=2))
+        return
+    n_footprints = description["footprints"]
+    overview = {
+        "rows": str(description["rows"]),
+        "fields": f"{len(description['fields'])}, and {description['flags']} flags",
+        "slots": ", ".join(f"{name} {target}" for name, target in description["slots"].items()) or "none",
+        "footprints": "none" if n_footprints is None else str(n_footprints),
+        "metadata": f"{description['metadata']} cards",
+    }
+    console = Console()
+    console.print(_two_columns(description["file"], overview))
+    fields = {field["name"]: f"{field['type']} {field['unit']}".rstrip() for field in description["fields"]}
+    console.print(_two_columns("Fields: type and unit", fields))
 
 
 def describe(exposure: Exposure) -> Description:
