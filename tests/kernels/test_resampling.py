@@ -17,7 +17,9 @@ N_FRACTIONS = 1009
 SPACING = 7
 RESULT_SHAPE = 36, 43
 
-TURNS: dict[str, Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]] = {
+type Turn = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+
+TURNS: dict[str, Turn] = {
     "shift": lambda x, y: (x + 1.2345, y - 3.2119),
     "half pixels": lambda x, y: (x - 2.5, y + 7.5),
     "turned and stretched": lambda x, y: (0.81 * x - 0.43 * y + 9.017, 0.45 * x + 0.79 * y - 2.403),
@@ -27,11 +29,11 @@ TURNS: dict[str, Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray
 """Where the pixels of the result come from; all of them beyond the image, too."""
 
 
-def nodes(turn: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]) -> list[FloatArray]:
+def nodes(turn: Turn) -> tuple[FloatArray, FloatArray, FloatArray]:
     rows, columns = (-(-(side - 1) // SPACING) + 1 for side in RESULT_SHAPE)
     y, x = SPACING * np.indices((rows, columns)).astype(np.float64)
     source_x, source_y = turn(x, y)
-    return [source_x, source_y, 1.0 + 0.01 * x - 0.004 * y]
+    return source_x, source_y, 1.0 + 0.01 * x - 0.004 * y
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
