@@ -307,9 +307,7 @@ class ForcedPlugin(ABC):
             if slot_flag in batch.columns and flag in batch.columns:
                 batch.columns[flag] |= batch.columns[slot_flag]
 
-    def _use_slot(
-        self, schema: Schema, slot: str, label: str, prefix: str, flags: Iterable[str] | None
-    ) -> None:
+    def _use_slot(self, schema: Schema, slot: str, label: str, prefix: str, flags: Iterable[str] | None) -> None:
         # The slot's plugin may declare its flag later, or have none.
         if slot in schema.aliases:
             slot_flag = f"{schema.aliases[slot]}_flag"
