@@ -58,15 +58,16 @@ PLANES = {
 """Mask planes of coadds and their bits; DETECTION_EDGE and DETECTED(_NEGATIVE) are for who detects sources."""
 
 _DEFECTS = ("SATURATED", "BAD", "COSMIC_RAY")
-_BORDERS = ("NO_DATA", "DETECTION_EDGE")
+_PASSED_ON = {"INTERPOLATED": "INTERPOLATED", "SUSPECT": "SUSPECT", "DETECTION_EDGE": "SENSOR_EDGE"}
+"""Planes of pixels that are used, and what they become; near a border nothing is detected, but pixels are good."""
 _SATURATED_FRACTION = 0.1
 
 
 def coadd_patch(plan: SurveyPlan, patch: PatchPlan, band: str, inputs: Sequence[CoaddInput]) -> Any:
     """Coadd visit images on a patch.
 
-    A pixel is NaN, and has the plane NO_DATA, where no input has a border or a defect; where all inputs have
-    defects it is interpolated along rows or columns.
+    A pixel is NaN, and has the plane NO_DATA, where no input has data; where all that do have defects (BAD,
+    SATURATED, COSMIC_RAY), it is interpolated along rows or columns.
 
     Parameters
     ----------
@@ -137,14 +138,13 @@ class _Stack:
     def add(self, exposure: Exposure, warp: Warp, cells: PatchCells, wcs: Wcs) -> CellInput | None:
         """Add a warp with its weight; return what cells have of it, None if it has no good pixels."""
         mask = exposure.mask or Mask(np.zeros(exposure.image.shape, dtype=np.uint8))
-        bits = {name: _bits(mask, name) for name in (*_DEFECTS, *_BORDERS, "INTERPOLATED", "SUSPECT")}
-        defects = sum(bits[name] for name in _DEFECTS)  # each plane has a bit of its own
-        borders = sum(bits[name] for name in _BORDERS)
-        weight = None if exposure.variance is None else _weight(exposure.variance, mask, defects | borders)
+        bits = {name: _bits(mask, name) for name in ("NO_DATA", *_DEFECTS, *_PASSED_ON)}
+        no_data, defects = bits["NO_DATA"], sum(bits[name] for name in _DEFECTS)  # each plane has a bit of its own
+        weight = None if exposure.variance is None else _weight(exposure.variance, mask, defects | no_data)
         if weight is None:
             return None
         covered = np.isfinite(warp.image) & np.isfinite(warp.variance)
-        inside = covered & (warp.bits & borders == 0)
+        inside = covered & (warp.bits & no_data == 0)
         used = inside & (warp.bits & defects == 0)
         part = warp.box.y0 - self._box.y0, warp.box.x0 - self._box.x0
         here = tuple(slice(start, start + n) for start, n in zip(part, warp.image.shape, strict=True))
@@ -156,13 +156,10 @@ class _Stack:
         on_patch = _on(self._box, here, used)
         member = cells.input(exposure, wcs, _on(self._box, here, covered), on_patch, weight)
         self._mask[cells.pixels(member.belongs) ^ on_patch] |= _plane("INEXACT_PSF")
-        for plane, marked in (
-            ("REJECTED", inside & ~used),
-            ("COSMIC_RAY", inside & (warp.bits & bits["COSMIC_RAY"] != 0)),
-            ("SENSOR_EDGE", warp.bits & bits["DETECTION_EDGE"] != 0),
-            ("INTERPOLATED", used & (warp.bits & bits["INTERPOLATED"] != 0)),
-            ("SUSPECT", used & (warp.bits & bits["SUSPECT"] != 0)),
-        ):
+        marks = {new: used & (warp.bits & bits[name] != 0) for name, new in _PASSED_ON.items()}
+        marks["REJECTED"] = inside & ~used
+        marks["COSMIC_RAY"] = inside & (warp.bits & bits["COSMIC_RAY"] != 0)
+        for plane, marked in marks.items():
             self._mask[here][marked] |= _plane(plane)
         return member
 
