@@ -94,7 +94,7 @@ def exposure_to_lsst_images(exposure: Exposure, *, kind: Kind | None = None, sam
         missing = [name for name in ("variance", "wcs", "psf") if getattr(exposure, name) is None]
         raise ExposureError(
             f"Images of lsst.images have a variance, a WCS and a PSF; this one has no {' and no '.join(missing)}. "
-            "Give it one (dataclasses.replace)."
+            "Give it one: a PSF by --psf on the command line, any of them in Python by dataclasses.replace."
         )
     if (kind or _kind_of(exposure)) == "cell-coadd":
         return cell_coadd(exposure, wcs, psf, sample_psf=sample_psf)
