@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .catalog.tables import DEC_COLUMNS, ID_COLUMNS, RA_COLUMNS, find_column
 from .driver import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
-from .errors import InputTableError
 from .plugins import check_plugin_names
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
-
-ID_COLUMNS = ("objectId", "diaObjectId", "sourceId", "diaSourceId", "source_id", "object_id", "id")
-RA_COLUMNS = ("coord_ra", "ra", "RA", "ra_deg", "RAJ2000", "RA_ICRS", "ALPHA_J2000", "raMean")
-DEC_COLUMNS = ("coord_dec", "dec", "DEC", "Dec", "dec_deg", "DEJ2000", "DE_ICRS", "DELTA_J2000", "decMean")
 
 
 def measure(
@@ -128,22 +124,4 @@ def _as_table(positions: Table | SkyCoord) -> Table:
     icrs = positions.icrs.ravel()
     return Table(
         {"objectId": np.arange(len(icrs)), "coord_ra": icrs.ra.to("deg"), "coord_dec": icrs.dec.to("deg")}
-    )
-
-
-def find_column(table: Table, role: str, candidates: Sequence[str]) -> str:
-    """Return the first candidate that is a column of the table.
-
-    Raises
-    ------
-    InputTableError
-        If there is none; the message lists the columns, and what was looked for.
-    """
-    names = getattr(table, "colnames", [])
-    for name in candidates:
-        if name in names:
-            return name
-    raise InputTableError(
-        f"No {role} column found among {', '.join(names) or 'no columns'} (looked for {', '.join(candidates)}); "
-        f"name it with {role}_column."
     )

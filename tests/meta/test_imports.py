@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "driver": _DRIVER,
     "one_call": {*_DRIVER, "driver"},
     "tasks": {*_DRIVER, "driver"},
-    "display": _PLUGIN,
+    "display": {*_PLUGIN, "io"},
     "simulation": {*_PLUGIN, "io"},
     "survey": {*_DRIVER, "driver", "tasks"},
     "tap": _GROUND,
@@ -77,7 +77,7 @@ LAZILY = {
 
 FORBIDDEN = ("lsst.afw", "lsst.geom", "lsst.meas", "lsst.obs")
 BUTLER = ("lsst.daf", "lsst.pipe")
-BUTLER_PLACES = ("id_generator", "driver", "tasks", "survey", "io/formatters")
+BUTLER_PLACES = ("id_generator", "driver", "tasks", "survey", "io/formatters", "cli/show")
 HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 
 

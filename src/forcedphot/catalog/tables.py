@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from .schema import Columns, Schema
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+ID_COLUMNS = ("objectId", "diaObjectId", "sourceId", "diaSourceId", "source_id", "object_id", "id")
+RA_COLUMNS = ("coord_ra", "ra", "RA", "ra_deg", "RAJ2000", "RA_ICRS", "ALPHA_J2000", "raMean")
+DEC_COLUMNS = ("coord_dec", "dec", "DEC", "Dec", "dec_deg", "DEJ2000", "DE_ICRS", "DELTA_J2000", "decMean")
+"""Usual names of columns of ids and of coordinates."""
 
 
 def to_table(schema: Schema, columns: Columns, metadata: dict[str, Any], *, drop: tuple[str, ...] = ()) -> Table:
@@ -76,12 +82,21 @@ def read_positions(
                 f"Column '{name}' not found in the input table; it has "
                 f"{', '.join(table.colnames) or 'no columns'}. Name the {role} column with {role}_column_name."
             )
+    return _read_ids(table, id_column), *read_coordinates(table, ra_column, dec_column)
+
+
+def read_coordinates(table: Table, ra_column: str, dec_column: str) -> tuple[FloatArray, FloatArray]:
+    """Take sky coordinates from columns of a table, as `read_positions` does: radians, shape (n,).
+
+    Raises
+    ------
+    InputTableError
+        If one of the columns is of another type or unit, or there is none of that name.
+    """
+    for role, name in (("ra", ra_column), ("dec", dec_column)):
+        find_column(table, role, (name,))
     factor = _radians_per_unit(table, ra_column, dec_column)
-    return (
-        _read_ids(table, id_column),
-        _read_angles(table, ra_column) * factor,
-        _read_angles(table, dec_column) * factor,
-    )
+    return float_column(table, ra_column) * factor, float_column(table, dec_column) * factor
 
 
 def _radians_per_unit(table: Table, ra_column: str, dec_column: str) -> float:
@@ -120,9 +135,34 @@ def _read_ids(table: Table, name: str) -> IntArray:
     return ids.astype(np.int64)
 
 
-def _read_angles(table: Table, name: str) -> FloatArray:
+def float_column(table: Table, name: str) -> FloatArray:
+    """Return a column of numbers in its own unit, float64, shape (n,); NaN where it is masked.
+
+    Raises
+    ------
+    InputTableError
+        If it is of another type.
+    """
     column = table[name]
     if column.dtype.kind not in "iuf" or column.ndim != 1:
-        raise InputTableError(f"Column '{name}' has the type {column.dtype}; coordinates are single numbers.")
-    values = getattr(column, "value", column)  # a Quantity's numbers, in its own unit
+        raise InputTableError(f"Column '{name}' has the type {column.dtype}; it should hold single numbers.")
+    values = getattr(column, "value", column)  # a Quantity's numbers
     return np.ma.filled(np.ma.asarray(values).astype(np.float64), np.nan)
+
+
+def find_column(table: Table, role: str, candidates: Sequence[str]) -> str:
+    """Return the first candidate that is a column of the table.
+
+    Raises
+    ------
+    InputTableError
+        If there is none; the message lists the columns, and what was looked for.
+    """
+    names = getattr(table, "colnames", [])
+    for name in candidates:
+        if name in names:
+            return name
+    raise InputTableError(
+        f"No {role} column found among {', '.join(names) or 'no columns'} (looked for {', '.join(candidates)}); "
+        f"name it with {role}_column."
+    )

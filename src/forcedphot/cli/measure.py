@@ -183,8 +183,8 @@ def _configure(options: dict[str, Any], *, progress: bool) -> ForcedMeasurementD
 
 def _find_columns(table: Table, options: dict[str, Any]) -> Columns:
     """Take the names of columns that were given, and guess the others from common names."""
+    from ..catalog.tables import DEC_COLUMNS, ID_COLUMNS, RA_COLUMNS, find_column
     from ..errors import InputTableError
-    from ..one_call import DEC_COLUMNS, ID_COLUMNS, RA_COLUMNS, find_column
 
     columns = {}
     for role, candidates in (("id", ID_COLUMNS), ("ra", RA_COLUMNS), ("dec", DEC_COLUMNS)):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,9 +80,9 @@ def with_psf(exposure: Exposure, image: str | Path, options: dict[str, Any], who
     return replace(exposure, psf=psf)
 
 
-def is_plain_image(image: str | Path, options: dict[str, Any]) -> bool:
+def is_plain_image(image: str | Path, options: Mapping[str, Any] = MappingProxyType({})) -> bool:
     """Tell whether an image is to be read as one of another survey: its planes, or its HDU, are given."""
     from ..io.fits_place import place_of
 
-    given = any(options[name] is not None for name in _NAMES if name != "psf")
+    given = any(options.get(name) is not None for name in _NAMES if name != "psf")
     return given or place_of(image).hdu is not None

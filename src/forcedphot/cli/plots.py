@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..conventions import AB_ZERO_POINT_NJY, BoolArray, FloatArray
-from ..errors import ConfigurationError, OutputError
-from ..io.atomic import atomic_output
+from ..display.figures import FLAGGED, GOOD, GUIDE, new_figure, save_figure
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_GOOD, _FLAGGED, _GUIDE = "#1f5fa8", "#d1652a", "#555555"
 
 
 class MeasuredFlux(NamedTuple):
@@ -69,11 +67,11 @@ def plot_overview(table: Table, path: str | Path, *, title: str, overwrite: bool
     flux = find_flux(table)
     with np.errstate(divide="ignore", invalid="ignore"):
         significance = flux.value / flux.error
-    figure = _figure(11.0, 4.8)
+    figure = new_figure(11.0, 4.8)
     left, right = figure.subplots(1, 2)
     _draw_map(figure, left, table, significance)
     shown = np.isfinite(significance)
-    for chosen, colour, label in ((~flux.flagged, _GOOD, "good"), (flux.flagged, _FLAGGED, "flagged")):
+    for chosen, colour, label in ((~flux.flagged, GOOD, "good"), (flux.flagged, FLAGGED, "flagged")):
         chosen = chosen & shown
         if chosen.any():
             label = f"{label} ({chosen.sum()})"
@@ -87,13 +85,13 @@ def plot_overview(table: Table, path: str | Path, *, title: str, overwrite: bool
         right.xaxis.set_major_formatter("{x:g}")
         right.legend(loc="upper left", frameon=False)
     right.set_yscale("asinh", linear_width=3.0)
-    right.axhline(5.0, color=_GUIDE, lw=1, ls="--")
-    right.annotate("S/N 5", (0.99, 5.0), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=_GUIDE)
+    right.axhline(5.0, color=GUIDE, lw=1, ls="--")
+    right.annotate("S/N 5", (0.99, 5.0), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GUIDE)
     right.set(xlabel=f"{flux.name} ({flux.unit})", ylabel="signal to noise")
     right.grid(alpha=0.2)
     n_lost = int((~shown).sum())
     figure.suptitle(f"{title}: {len(table)} sources" + (f", {n_lost} without a flux" if n_lost else ""))
-    _save(figure, path, overwrite=overwrite)
+    save_figure(figure, path, overwrite=overwrite)
 
 
 def plot_flux_ratio(
@@ -113,20 +111,20 @@ def plot_flux_ratio(
     OutputError
         If the file cannot be written.
     """
-    figure = _figure(5.5 * len(fields), 6.0)
+    figure = new_figure(5.5 * len(fields), 6.0)
     axes = figure.subplots(2, len(fields), sharex="col", sharey="row", squeeze=False, height_ratios=[3, 2])
     for (upper, lower), (title, (truth, flux)) in zip(axes.T, fields.items(), strict=True):
         good = ~flux.flagged
         magnitude = AB_ZERO_POINT_NJY - 2.5 * np.log10(truth[good])
         ratio, error = flux.value[good] / truth[good], flux.error[good] / truth[good]
-        upper.axhline(1.0, color=_GUIDE, lw=1)
-        upper.errorbar(magnitude, ratio, error, fmt="o", ms=3, lw=0.8, color=_GOOD, ecolor=_GOOD, alpha=0.6)
+        upper.axhline(1.0, color=GUIDE, lw=1)
+        upper.errorbar(magnitude, ratio, error, fmt="o", ms=3, lw=0.8, color=GOOD, ecolor=GOOD, alpha=0.6)
         upper.set_title(f"{title}: {good.sum()} sources, median {np.median(ratio):.4f}")
         lower.semilogy(
-            magnitude, np.abs(ratio - 1.0), "o", ms=3, mew=0, alpha=0.6, color=_GOOD, label="|ratio - 1|"
+            magnitude, np.abs(ratio - 1.0), "o", ms=3, mew=0, alpha=0.6, color=GOOD, label="|ratio - 1|"
         )
         order = np.argsort(magnitude)
-        lower.semilogy(magnitude[order], error[order], color=_FLAGGED, lw=1.5, label="1-sigma error")
+        lower.semilogy(magnitude[order], error[order], color=FLAGGED, lw=1.5, label="1-sigma error")
         lower.set_ylim(bottom=error.min() / 30.0)  # a lucky hit is of no interest
         lower.set_xlabel("true AB magnitude")
         lower.legend(loc="upper left", frameon=False)
@@ -135,7 +133,7 @@ def plot_flux_ratio(
     axes[0, 0].set_ylabel("measured / true flux")
     axes[1, 0].set_ylabel("relative error")
     axes[0, 0].set_ylim(0.4, 1.6)
-    _save(figure, path, overwrite=overwrite)
+    save_figure(figure, path, overwrite=overwrite)
 
 
 def _draw_map(figure: Figure, ax: Axes, table: Table, significance: FloatArray) -> None:
@@ -143,7 +141,7 @@ def _draw_map(figure: Figure, ax: Axes, table: Table, significance: FloatArray) 
 
     x, y = (np.asarray(table[f"slot_Centroid_{axis}"]) for axis in "xy")
     finite = np.isfinite(significance)
-    ax.plot(x[~finite], y[~finite], "x", ms=5, color=_FLAGGED, label="no flux")
+    ax.plot(x[~finite], y[~finite], "x", ms=5, color=FLAGGED, label="no flux")
     # Brighter than S/N 1000 all sources look alike.
     colours = np.clip(significance[finite], -5.0, 1000.0)
     points = ax.scatter(x[finite], y[finite], c=colours, s=12, norm=AsinhNorm(3.0, -5.0, 1000.0), cmap="viridis")
@@ -161,17 +159,3 @@ def _asinh_ticks(width: float, values: FloatArray) -> list[float]:
     powers = [10.0**power for power in range(first, first + 12)]
     low, high = float(values.min()), float(values.max())
     return [*(-power for power in powers if -power >= low), 0.0, *(power for power in powers if power <= high)]
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, path: str | Path, *, overwrite: bool) -> None:
-    with atomic_output(path, overwrite=overwrite) as temporary:
-        try:
-            figure.savefig(temporary, dpi=150, bbox_inches="tight")
-        except ValueError as error:  # the ending names no format
-            raise OutputError(f"{path} cannot be written: {error}.") from error
