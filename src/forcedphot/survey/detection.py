@@ -1,0 +1,234 @@
+"""Detection: the pixels and peaks of an image that stand out of the noise when it is smoothed with its PSF."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..catalog.footprint import PEAK_SCHEMA, Footprint
+from ..catalog.source_catalog import SourceCatalog
+from ..conventions import BoolArray, Box, FloatArray
+from ..errors import ExposureError
+from ..plugins.base import missing_component
+
+if TYPE_CHECKING:
+    from ..exposure import Exposure
+
+_KERNEL_RADIUS_SIGMAS = 2.0
+_MIN_AREA_PIX = 3
+_DEBLEND_LEVELS = 32
+_DEBLEND_CONTRAST = 0.0005
+_BACKGROUND_MESH_PIX = 128
+_CONNECTED = np.ones((3, 3), dtype=np.int64)  # by edges or corners
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """What was detected on an image.
+
+    Parameters
+    ----------
+    bbox
+        Of the image.
+    footprints
+        Each with its peaks, the brightest first; no two touch.
+    """
+
+    bbox: Box
+    footprints: tuple[Footprint, ...]
+
+    def covered(self) -> BoolArray:
+        """Return whether each pixel belongs to a footprint: the mask plane DETECTED."""
+        covered = np.zeros(self.bbox.shape, dtype=bool)
+        for footprint in self.footprints:
+            x, y = footprint.pixels()
+            covered[y - self.bbox.y0, x - self.bbox.x0] = True
+        return covered
+
+
+def detect(
+    exposure: Exposure,
+    threshold: float = 5.0,
+    *,
+    n_sigma_to_grow: float = 2.4,
+    subtract_background: bool = False,
+) -> Detections:
+    """Find sources by the significance of the image, smoothed with its PSF.
+
+    Parameters
+    ----------
+    exposure
+        With variance and PSF; pixels of the mask plane NO_DATA are not looked at.
+    threshold
+        Significance of a footprint's pixels, before it is grown.
+    n_sigma_to_grow
+        By how many sigmas of the PSF footprints are grown, so that they hold most of the light.
+    subtract_background
+        Subtract a background that varies slowly before; it stays in the exposure.
+
+    Raises
+    ------
+    ExposureError
+        If there is no PSF or variance.
+    """
+    import sep
+
+    if exposure.variance is None:
+        raise ExposureError(missing_component(exposure, "variance plane"))
+    variance = exposure.variance
+    kernel, sigma_pix = _middle_psf(exposure)
+    unusable = ~(np.isfinite(exposure.image) & np.isfinite(variance) & (variance > 0)) | _no_data(exposure)
+    image = np.where(unusable, np.float32(0), exposure.image)
+    if subtract_background:
+        image -= sep.Background(image, mask=unusable, bw=_BACKGROUND_MESH_PIX, bh=_BACKGROUND_MESH_PIX).back()
+    # The default is for a few detected pixels; here it is enough if all are.
+    sep.set_extract_pixstack(2 * image.size)
+    objects, segments = sep.extract(
+        image,
+        threshold,
+        err=np.sqrt(np.where(unusable, np.float32(1), variance)),
+        mask=unusable,
+        minarea=_MIN_AREA_PIX,
+        filter_kernel=kernel,
+        filter_type="matched",
+        deblend_nthresh=_DEBLEND_LEVELS,
+        deblend_cont=_DEBLEND_CONTRAST,
+        # It compares what is smoothed with what is not, and drops good sources beside brighter ones.
+        clean=False,
+        segmentation_map=True,
+    )
+    labels = grown_labels(segments > 0, n_sigma_to_grow * sigma_pix)
+    columns, rows = objects["xcpeak"].astype(np.int64), objects["ycpeak"].astype(np.int64)
+    smoothed = _smoothed(image, kernel)
+    peaks = peak_catalog(*_refined(smoothed, columns, rows), smoothed[rows, columns], exposure.bbox)
+    return Detections(exposure.bbox, footprints_of(labels, peaks, exposure.bbox))
+
+
+def negated(exposure: Exposure) -> Exposure:
+    """Return an exposure on which what was negative is positive."""
+    return dataclasses.replace(exposure, image=-exposure.image)
+
+
+def grown_labels(covered: BoolArray, radius_pix: float) -> npt.NDArray[np.int32]:
+    """Grow regions by a distance, and number those that are apart from 1; 0 is outside of them all."""
+    from scipy import ndimage
+
+    if covered.any():
+        covered = ndimage.distance_transform_edt(~covered) <= radius_pix
+    labels: npt.NDArray[np.int32] = ndimage.label(covered, structure=_CONNECTED)[0]
+    return labels
+
+
+def peak_catalog(x: FloatArray, y: FloatArray, value: npt.ArrayLike, bbox: Box) -> SourceCatalog:
+    """Make a catalog of peaks.
+
+    Parameters
+    ----------
+    x, y
+        In array coordinates, shape (n,).
+    value
+        Of the smoothed image, shape (n,).
+    bbox
+        Of the image.
+    """
+    columns = PEAK_SCHEMA.allocate(len(x))
+    columns["id"][:] = np.arange(1, len(x) + 1)
+    columns["f_x"][:], columns["f_y"][:] = x + bbox.x0, y + bbox.y0
+    for axis in ("x", "y"):
+        columns[f"i_{axis}"][:] = np.floor(columns[f"f_{axis}"] + 0.5)
+    columns["peakValue"][:] = value
+    return SourceCatalog(PEAK_SCHEMA, columns, kind="BASE")
+
+
+def footprints_of(labels: npt.NDArray[np.int32], peaks: SourceCatalog, bbox: Box) -> tuple[Footprint, ...]:
+    """Make footprints of numbered regions, each with the peaks in it; regions without are left out.
+
+    Parameters
+    ----------
+    labels
+        Shape (height, width): from 1, 0 outside.
+    peaks
+        With the columns of `PEAK_SCHEMA` and others.
+    bbox
+        Of the image.
+    """
+    number = labels[peaks["i_y"] - bbox.y0, peaks["i_x"] - bbox.x0]
+    order = np.lexsort((-peaks["peakValue"], number))
+    order = order[number[order] > 0]
+    first_of = np.searchsorted(number[order], np.arange(1, labels.max(initial=0) + 2))
+    spans, owner = _runs(labels)
+    spans[:, 0] += bbox.y0
+    spans[:, 1:] += bbox.x0
+    first_span = np.searchsorted(owner, np.arange(1, labels.max(initial=0) + 2))
+    return tuple(
+        Footprint(
+            spans=spans[first_span[i] : first_span[i + 1]], peaks=peaks[order[first_of[i] : first_of[i + 1]]]
+        )
+        for i in np.flatnonzero(np.diff(first_of)).tolist()
+    )
+
+
+def _runs(labels: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return the runs of equal labels along rows, as spans y, x0, x1, and their labels, sorted by them."""
+    padded = np.pad(labels, ((0, 0), (1, 1)))
+    changes = padded[:, 1:] != padded[:, :-1]
+    row, start = np.nonzero(changes & (padded[:, 1:] > 0))
+    _, stop = np.nonzero(changes & (padded[:, :-1] > 0))
+    owner = labels[row, start]
+    order = np.argsort(owner, kind="stable")
+    spans = np.stack([row, start, stop - 1], axis=1).astype(np.int32)
+    return spans[order], owner[order]
+
+
+def _middle_psf(exposure: Exposure) -> tuple[npt.NDArray[np.float32], float]:
+    """Return the middle of the PSF in the middle of the image, to filter with, and its sigma in pixels."""
+    if exposure.psf is None:
+        raise ExposureError(missing_component(exposure, "PSF"))
+    box = exposure.bbox
+    x, y = np.array([box.x0 + box.width / 2]), np.array([box.y0 + box.height / 2])
+    images = exposure.psf.kernel_images(x, y).images
+    xx, yy, xy = exposure.psf.moments(x, y)[0]
+    sigma = float((xx * yy - xy**2) ** 0.25)
+    half_height, half_width = (size // 2 for size in images.shape[1:])
+    radius = min(int(np.ceil(_KERNEL_RADIUS_SIGMAS * sigma)), half_height, half_width)
+    kernel = images[
+        0, half_height - radius : half_height + radius + 1, half_width - radius : half_width + radius + 1
+    ]
+    return np.ascontiguousarray(kernel / kernel.sum(), dtype=np.float32), sigma
+
+
+def _no_data(exposure: Exposure) -> BoolArray:
+    bit = None if exposure.mask is None else exposure.mask.find("NO_DATA")
+    if exposure.mask is None or bit is None:
+        return np.zeros(exposure.image.shape, dtype=bool)
+    no_data: BoolArray = (exposure.mask.array & (1 << bit)) != 0
+    return no_data
+
+
+def _smoothed(image: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32]) -> FloatArray:
+    from scipy.signal import fftconvolve
+
+    # To filter with the PSF is to convolve with its mirror image.
+    result: FloatArray = fftconvolve(image, kernel[::-1, ::-1], mode="same").astype(np.float64)
+    return result
+
+
+def _refined(smoothed: FloatArray, columns: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
+    """Move peaks to the tops of the parabolas through their neighbours, by half a pixel at most."""
+    height, width = smoothed.shape
+    column, row = np.clip(columns, 1, width - 2), np.clip(rows, 1, height - 2)
+
+    def shift(before: FloatArray, here: FloatArray, after: FloatArray) -> FloatArray:
+        curvature = 2 * here - before - after
+        with np.errstate(invalid="ignore", divide="ignore"):
+            top = np.where(curvature > 0, 0.5 * (after - before) / curvature, 0.0)
+        return np.clip(top, -0.5, 0.5)
+
+    here = smoothed[row, column]
+    dx = shift(smoothed[row, column - 1], here, smoothed[row, column + 1])
+    dy = shift(smoothed[row - 1, column], here, smoothed[row + 1, column])
+    return np.clip(column + dx, -0.5, width - 0.501), np.clip(row + dy, -0.5, height - 0.501)
