@@ -141,6 +141,18 @@ def test_mask_colours_are_drawn(look: Look) -> None:
     assert axes_of(display).get_legend() is None
 
 
+@pytest.mark.parametrize("shape", [(20, 100), (100, 20)])
+@pytest.mark.parametrize("grid", [False, True])
+def test_the_legend_covers_no_label(exposure: Exposure, shape: tuple[int, int], grid: bool, look: Look) -> None:
+    display = Display()
+    mask = Mask(np.ones(shape, dtype=np.uint8), {"BAD": 0})
+    display.mtv(np.zeros(shape), mask=mask, wcs=exposure.wcs, x0=1000, y0=-50, grid=grid)
+    look(display, 1000, -50)
+    axes = axes_of(display)
+    label = axes.coords[0]._axislabels if grid else axes.xaxis.label
+    assert axes.get_legend().get_window_extent().y1 < label.get_window_extent().y0
+
+
 def test_a_mask_alone_is_opaque(look: Look) -> None:
     display = Display()
     display.mtv(Mask(np.array([[0, 1]], dtype=np.uint8), {"BAD": 0}), x0=7)

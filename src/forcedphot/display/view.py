@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
 _NOT_FINITE = "#4a3b52"
-_BAR_WITHOUT_GRID, _BAR_WITH_GRID = 1.03, 1.22
+_BAR_WITHOUT_GRID, _BAR_WITH_GRID = 1.03, 1.27
 """Where the colour bar begins, in widths of the image: beyond the labels of the sky grid."""
 _TITLE_PAD_WITH_GRID = 42.0  # points
+_LEGEND_INCHES = 0.55
+"""How far below the image the legend begins, whatever the image's height: beyond the labels of the axis."""
 
 
 class View:
@@ -93,15 +95,19 @@ class View:
     def _draw_legend(self, colours: MaskColours) -> None:
         """Name the colours of the planes that are seen, below the image."""
         from matplotlib.patches import Patch
+        from matplotlib.transforms import ScaledTranslation
 
         drawn = {} if self.picture.mask is None else colours.drawn(self.picture.mask)
         if self.axes.get_legend() is not None:
             self.axes.get_legend().remove()
         if drawn:
+            figure = self.axes.get_figure()
+            below = ScaledTranslation(0.0, -_LEGEND_INCHES, figure.dpi_scale_trans)
             self.axes.legend(
                 handles=[Patch(color=colour, label=name) for name, colour in drawn.items()],
                 loc="upper center",
-                bbox_to_anchor=(0.5, -0.1),
+                bbox_to_anchor=(0.5, 0.0),
+                bbox_transform=self.axes.transAxes + below,
                 ncols=min(len(drawn), 4),
                 frameon=False,
                 fontsize="small",
