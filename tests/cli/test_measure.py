@@ -170,6 +170,8 @@ def test_box_of_a_file(
         (("--radii", "40", "-c", "measurement.plugins.base_CircularApertureFlux.maxSincRadius=50"), 160),
         (("--psf-footprint-scaling", "6"), 120),
         (("-c", "doScaleVariance=true"), None),
+        (("-c", "measurement.doReplaceWithNoise=true"), None),
+        (("--plugins", "base_PsfFlux,base_LocalBackground"), None),
         (("-c", "measurement.plugins.base_CircularApertureFlux.radii=[5.0]"), 100),
     ],
 )

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 _MARGIN = 100
 """Pixels around the box that are read too: more than the default apertures, PSF images and footprints reach."""
 _MAX_PSF_SIGMA = 20.0
+_OF_KNOWN_REACH = {
+    "base_TransformedCentroidFromCoord",
+    "base_PixelFlags",
+    "base_PsfFlux",
+    "base_CircularApertureFlux",
+}
+"""Plugins whose settings say how far they look."""
 
 type Columns = dict[str, str]
 
@@ -220,10 +227,10 @@ def _read(image: str | Path, driver: ForcedMeasurementDriverTask, options: dict[
 
 def _reach(driver: ForcedMeasurementDriverTask, footprint_scaling: float) -> int | None:
     """Return how many pixels from a position the measurement may look; None where that cannot be known."""
-    plugins = driver.measurement.plugins
-    foreign = any(not type(plugin).__module__.startswith("forcedphot.") for plugin in plugins)
-    if driver.config.doScaleVariance or foreign:
-        return None  # statistics of the whole image, or plugins of others
+    plugins, measurement = driver.measurement.plugins, driver.config.measurement
+    others = {plugin.name for plugin in plugins} - _OF_KNOWN_REACH
+    if driver.config.doScaleVariance or measurement.doReplaceWithNoise or measurement.undeblended.names or others:
+        return None  # statistics of the whole image, or plugins that look as far as a source is large
     # The coefficients of a sinc aperture cover up to four times its radius.
     apertures: list[float] = [
         4.0 * radius if radius <= plugin.config.maxSincRadius else radius + 10.0
