@@ -17,7 +17,7 @@ demo: environment ## simulate an image, measure it, and compare with the truth (
 	@$(BIN)/forcedphot demo --output demo_output
 
 test: environment ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: environment ## check format, style and types
 	@$(BIN)/python -m ruff format --check .
