@@ -13,6 +13,8 @@ from forcedphot.catalog.footprint import Footprint
 from forcedphot.conventions import BoolArray, Box, FloatArray
 from forcedphot.errors import ExposureError
 from forcedphot.exposure import Mask
+from forcedphot.psf import GaussianPsf
+from forcedphot.psf.base import KernelImages
 from forcedphot.simulation import PLANES
 from forcedphot.survey.deblending import deblend
 from forcedphot.survey.detection import detect, footprints_of, grown_labels, negated, peak_catalog
@@ -95,6 +97,23 @@ def test_without_a_psf_or_variance_it_says_so() -> None:
     for broken in (dataclasses.replace(exposure, psf=None), dataclasses.replace(exposure, variance=None)):
         with pytest.raises(ExposureError, match="has no"):
             detect(broken)
+
+
+class _PsfOfTheLeft(GaussianPsf):
+    """A PSF that is defined on the left third of the image only."""
+
+    def kernel_images(self, x: FloatArray, y: FloatArray) -> KernelImages:
+        kernels = super().kernel_images(x, y)
+        return kernels._replace(images=np.where((x < 100)[:, None, None], kernels.images, np.nan), valid=x < 100)
+
+
+def test_the_psf_need_not_be_defined_in_the_middle() -> None:
+    exposure = grid_of_stars().exposures["i"]
+    partly = dataclasses.replace(exposure, psf=_PsfOfTheLeft(1.7, 31))
+    assert len(detect(partly).footprints) == len(detect(exposure).footprints)
+    nowhere = dataclasses.replace(partly, x0=200)
+    with pytest.raises(ExposureError, match="nowhere on the image"):
+        detect(nowhere)
 
 
 def test_the_covered_pixels_are_those_of_the_footprints() -> None:

@@ -181,6 +181,16 @@ def test_measuring_again_gives_the_same(scene: Scene, catalogs: ObjectCatalogs) 
         np.testing.assert_array_equal(again.reference[name], values)
 
 
+def test_a_blank_patch_has_sky_objects_only() -> None:
+    exposures = stars(np.zeros(0), np.zeros(0), np.zeros(0), side=200, sigmas=SIGMAS).exposures
+    found = measure_objects(exposures, Box(0, 0, 200, 200), Box(0, 0, 200, 200), IdGenerator())
+    assert len(found.reference) > 0
+    assert found.reference[SKY_FLAG].all()
+    assert not found.reference["detect_isPrimary"].any()
+    table = object_table("dp1", found, exposures, skymap="map", tract=1, patch=2)
+    assert len(table) == 0
+
+
 def test_coadds_of_different_pixels_are_refused() -> None:
     small, large = grid_of_stars(1, side=200), grid_of_stars(1, side=220)
     with pytest.raises(ExposureError, match="same pixels"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _KERNEL_RADIUS_SIGMAS = 2.0
 _MIN_AREA_PIX = 3
+_PSF_SAMPLES_PER_SIDE = 5
 _DEBLEND_LEVELS = 32
 _DEBLEND_CONTRAST = 0.0005
 _BACKGROUND_MESH_PIX = 128
@@ -185,13 +186,20 @@ def _runs(labels: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDA
 
 
 def _middle_psf(exposure: Exposure) -> tuple[npt.NDArray[np.float32], float]:
-    """Return the middle of the PSF in the middle of the image, to filter with, and its sigma in pixels."""
+    """Return the core of the PSF nearest the middle, to filter with, and its sigma in pixels."""
     if exposure.psf is None:
         raise ExposureError(missing_component(exposure, "PSF"))
     box = exposure.bbox
-    x, y = np.array([box.x0 + box.width / 2]), np.array([box.y0 + box.height / 2])
-    images = exposure.psf.kernel_images(x, y).images
-    xx, yy, xy = exposure.psf.moments(x, y)[0]
+    steps = (np.arange(_PSF_SAMPLES_PER_SIDE) + 0.5) / _PSF_SAMPLES_PER_SIDE
+    x, y = (values.ravel() for values in np.meshgrid(box.x0 + box.width * steps, box.y0 + box.height * steps))
+    order = np.argsort(np.hypot(x - box.x0 - box.width / 2, y - box.y0 - box.height / 2), kind="stable")
+    x, y = x[order], y[order]
+    kernels = exposure.psf.kernel_images(x, y)
+    if not kernels.valid.any():
+        raise ExposureError(f"The exposure ({exposure.identity}) has a PSF, but nowhere on the image.")
+    first = int(kernels.valid.argmax())
+    images = kernels.images[first : first + 1]
+    xx, yy, xy = exposure.psf.moments(x[[first]], y[[first]])[0]
     sigma = float((xx * yy - xy**2) ** 0.25)
     half_height, half_width = (size // 2 for size in images.shape[1:])
     radius = min(int(np.ceil(_KERNEL_RADIUS_SIGMAS * sigma)), half_height, half_width)
