@@ -61,6 +61,8 @@ class Hdu:
     ----------
     stream
         The file.
+    number
+        Which of its HDUs, from 1.
     header
         Its header as it is stored: of a tile-compressed image, that of the table which has the tiles.
     header_start, data_start
@@ -70,14 +72,24 @@ class Hdu:
     """
 
     def __init__(
-        self, stream: IO[bytes], header: FitsHeader, header_start: int, data_start: int, data_size: int
+        self,
+        stream: IO[bytes],
+        number: int,
+        header: FitsHeader,
+        header_start: int,
+        data_start: int,
+        data_size: int,
     ) -> None:
+        self.number = number
         self.header = header
         self.header_start = header_start
         self.data_size = data_size
         self._stream = stream
         self._data_start = data_start
         self._stack = ExitStack()
+
+    def __str__(self) -> str:
+        return f"HDU {self.number} ({self.name})" if self.name else f"HDU {self.number}"
 
     @property
     def stop(self) -> int:
@@ -243,13 +255,13 @@ def _directory(source: Source) -> Iterator[Hdu]:
         raw = _raw_header(source.stream, number)
         if not raw:
             return
-        header = FitsHeader(raw)
+        header = FitsHeader(raw, number)
         try:
             _check_counts(header)
             size = _data_size(header)
         except FileFormatError as error:
             raise FileFormatError(f"damaged: the size of HDU {number} cannot be: {error}") from error
-        hdu = Hdu(source.stream, header, start, start + len(raw), size)
+        hdu = Hdu(source.stream, number, header, start, start + len(raw), size)
         if hdu.stop > source.size:
             raise FileFormatError(
                 f"truncated: HDU {number} should end at byte {hdu.stop}, but the file at {source.size}"

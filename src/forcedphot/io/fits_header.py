@@ -49,6 +49,8 @@ class FitsHeader(Mapping[str, Any]):
     ----------
     raw
         The header, of whole cards.
+    number
+        Which of the file's HDUs it belongs to, from 1; errors name it.
 
     Raises
     ------
@@ -56,14 +58,15 @@ class FitsHeader(Mapping[str, Any]):
         When a card is asked for that is damaged.
     """
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, number: int = 1) -> None:
+        self._number = number
         # As astropy does it; only comments have other characters.
         self._text = raw.decode("ascii", "replace").replace("\ufffd", "?")
         self._cards = list(_named_cards(self._text))
         self._first = dict(reversed(self._cards))
 
     def __getitem__(self, name: str) -> Any:
-        return _value(self._first[name])
+        return _value(self._first[name], self._number)
 
     def __contains__(self, name: object) -> bool:
         return name in self._first
@@ -76,7 +79,7 @@ class FitsHeader(Mapping[str, Any]):
 
     def all_items(self) -> Iterator[tuple[str, Any]]:
         """List all cards in their order, those of one name one by one."""
-        return ((name, _value(card)) for name, card in self._cards)
+        return ((name, _value(card, self._number)) for name, card in self._cards)
 
     def with_comments(self) -> Any:
         """Return the whole header, comments and all, as an ``astropy.io.fits.Header``."""
@@ -110,10 +113,10 @@ def _joined(cards: list[str]) -> list[str]:
     return joined
 
 
-def _value(card: str) -> Any:
+def _value(card: str, number: int) -> Any:
     match = _VALUE.fullmatch(card, 10) if card[8:10] == "= " and len(card) == CARD_LENGTH else None
     if match is None:
-        return _value_by_astropy(card)
+        return _value_by_astropy(card, number)
     kind, value = match.lastgroup, match[match.lastindex or 0]
     if kind == "text":
         return value.rstrip()
@@ -129,7 +132,7 @@ def _name_by_astropy(card: str) -> str:
         return str(Card.fromstring(card).keyword)
 
 
-def _value_by_astropy(card: str) -> Any:
+def _value_by_astropy(card: str, number: int) -> Any:
     from astropy.io.fits import Card
     from astropy.io.fits.card import Undefined
     from astropy.io.fits.verify import VerifyError
@@ -139,6 +142,6 @@ def _value_by_astropy(card: str) -> Any:
             value = Card.fromstring(card).value
         except (VerifyError, ValueError) as error:
             raise FileFormatError(
-                f"the header has the card {card.rstrip()[:80]!r}, which cannot be read"
+                f"the header of HDU {number} has the card {card.rstrip()[:80]!r}, which cannot be read"
             ) from error
     return None if isinstance(value, Undefined) else value

@@ -73,7 +73,7 @@ class _Table:
             If there is no such column, or it is damaged.
         """
         if name not in self:
-            raise FileFormatError(f"table {self.hdu.name} has no column {name!r}")
+            raise FileFormatError(f"{self.hdu} has no column {name!r}")
         if name not in self._columns:
             i = self._position[name]
             zero = float(self.hdu.header.get(f"TZERO{i + 1}", 0.0))
@@ -160,11 +160,11 @@ class Rows:
         for number in range(1, len(bits) + 1):
             if header.get(f"TFLAG{number}") == name:
                 return bool(bits[number - 1])
-        raise FileFormatError(f"table {self._table.hdu.name} has no flag {name!r}")
+        raise FileFormatError(f"{self._table.hdu} has no flag {name!r}")
 
     def _only(self, name: str) -> Any:
         if len(self) != 1:
-            raise FileFormatError(f"table {self._table.hdu.name} has {len(self)} rows where one is expected")
+            raise FileFormatError(f"{self._table.hdu} has {len(self)} rows where one is expected")
         return self.column(name)[0]
 
 
@@ -234,12 +234,18 @@ class Archive:
         self._objects: dict[int, Any] = {}
         self._being_read: list[int] = []
         self._tables: dict[int, _Table] = {}
+        self._failed_in: str | None = None
         if not 0 < index_hdu < len(hdus) or not hdus[index_hdu].is_table:
             raise FileFormatError(f"HDU {index_hdu + 1} should be the archive's index, but is no table")
         self._index = self._read_index()
 
     def __contains__(self, object_id: int) -> bool:
         return object_id in self._index
+
+    @property
+    def failed_in(self) -> str:
+        """The HDU of the object that could not be read; that of the index if it was not found."""
+        return self._failed_in or f"HDU {self._index_hdu + 1}"
 
     def class_name(self, object_id: int) -> str:
         """Return the class of a stored object.
@@ -280,6 +286,12 @@ class Archive:
             self._being_read.append(object_id)
             try:
                 self._objects[object_id] = reader(self._stored(object_id))
+            except UnsupportedObjectError:
+                raise
+            except Exception:
+                # Of objects within each other the innermost is the damaged one.
+                self._failed_in = self._failed_in or self._place(object_id)
+                raise
             finally:
                 self._being_read.pop()
         found = self._objects[object_id]
@@ -305,6 +317,10 @@ class Archive:
     def _stored(self, object_id: int) -> StoredObject:
         parts = self._index[object_id]
         return StoredObject(parts[0].class_name, [self._rows(part) for part in parts], self)
+
+    def _place(self, object_id: int) -> str:
+        position = self._index_hdu + self._index[object_id][0].table
+        return str(self._hdus[position]) if 0 <= position < len(self._hdus) else f"HDU {position + 1}"
 
     def _rows(self, part: _IndexRow) -> Rows:
         position = self._index_hdu + part.table

@@ -126,12 +126,13 @@ class _ExposureFile:
         self._header = hdus[0].header
         self._unread: dict[str, str] = {}
         index = self._header.get("AR_HDU")
-        self._archive = None if index is None else Archive(hdus, int(index) - 1, PERSISTABLES)
+        with _reading("archive's index", f"HDU {index}"):
+            self._archive = None if index is None else Archive(hdus, int(index) - 1, PERSISTABLES)
         self._planes = planes.plane_hdus(hdus)
         if "IMAGE" not in self._planes:
             raise FileFormatError("no image plane: none of its HDUs has the EXTTYPE or EXTNAME 'IMAGE'")
         self._image_hdu = self._planes["IMAGE"]
-        with _reading("image"):
+        with _reading("image", self._image_hdu):
             self._box = planes.image_box(self._image_hdu)
 
     def exposure(self, bbox: Box | None) -> Exposure:
@@ -177,27 +178,27 @@ class _ExposureFile:
         return self._box
 
     def image(self, bbox: Box | None = None) -> Any:
-        with _reading("image"):
+        with _reading("image", self._image_hdu):
             return planes.float_pixels(self._image_hdu, bbox, self._box)
 
     def variance(self, bbox: Box | None = None) -> Any:
         hdu = self._planes.get("VARIANCE")
-        with _reading("variance"):
+        with _reading("variance", hdu):
             return None if hdu is None else planes.float_pixels(hdu, bbox, self._box)
 
     def mask(self, bbox: Box | None = None) -> Mask | None:
         hdu = self._planes.get("MASK")
-        with _reading("mask"):
+        with _reading("mask", hdu):
             return None if hdu is None else planes.mask(hdu, bbox, self._box)
 
     def unit(self) -> UnitBase | None:
-        with _reading("unit"):
+        with _reading("unit", self._image_hdu):
             return planes.unit(self._image_hdu.header)
 
     def wcs(self) -> Wcs | None:
         wcs: Wcs | None = self._component("SKYWCS", AstWcs)
         if wcs is None:
-            with _reading("WCS"):
+            with _reading("WCS", self._image_hdu):
                 wcs = planes.header_wcs(self._image_hdu, self._box)
         # Files written before 2018 have it in their archive too; afw reads the header's.
         # mypy wants a concrete class where an abstract one serves as well, here and below.
@@ -241,11 +242,11 @@ class _ExposureFile:
         return self._identity(self.filter(), self.detector())
 
     def metadata(self) -> dict[str, Any]:
-        with _reading("primary header"):
+        with _reading("primary header", "HDU 1"):
             return visit_cards.cards(self._header)
 
     def _identity(self, label: FilterLabel | None, detector: Detector | None) -> Identity:
-        with _reading("data id"):
+        with _reading("data id", "HDU 1"):
             return visit_cards.identity(self._header, label, None if detector is None else detector.number)
 
     def _component[T](self, name: str, expected: type[T]) -> T | None:
@@ -253,7 +254,7 @@ class _ExposureFile:
         object_id = self._header.get(f"{_ID_CARD}{name}", self._header.get(f"{name}_ID", 0))
         if self._archive is None or object_id == 0:
             return None
-        with _reading(name):
+        with _reading(name, archive=self._archive):
             try:
                 return self._archive.read(object_id, expected)
             except UnsupportedObjectError as error:
@@ -298,15 +299,15 @@ COMPONENTS: dict[str, Callable[[_ExposureFile], Any]] = {
 
 
 @contextmanager
-def _reading(part: str) -> Iterator[None]:
-    """Say in errors which part of the file could not be read."""
+def _reading(part: str, place: object = None, archive: Archive | None = None) -> Iterator[None]:
+    """Say in errors which part of the file could not be read, and in which HDU it is."""
     try:
         yield
     except RemoteFileError:
         raise
-    except UnsafeContentError as error:
-        raise UnsafeContentError(f"the {part} is unsafe: {error}") from error
-    except ForcedPhotError as error:
-        raise FileFormatError(f"the {part} cannot be read: {error}") from error
     except Exception as error:  # astropy, numpy and AST raise many types on damaged content
-        raise FileFormatError(f"the {part} cannot be read: {type(error).__name__}: {error}") from error
+        where = archive.failed_in if archive else place
+        if isinstance(error, UnsafeContentError):
+            raise UnsafeContentError(f"the {part} is unsafe ({where}): {error}") from error
+        reason = error if isinstance(error, ForcedPhotError) else f"{type(error).__name__}: {error}"
+        raise FileFormatError(f"the {part} cannot be read ({where}): {reason}") from error
