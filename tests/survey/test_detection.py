@@ -19,7 +19,7 @@ from forcedphot.simulation import PLANES
 from forcedphot.survey.deblending import deblend
 from forcedphot.survey.detection import detect, footprints_of, grown_labels, negated, peak_catalog
 
-from .catalog_scenes import grid_of_stars, psf_flux_err, stars
+from .catalog_scenes import SKY_SIGMA, grid_of_stars, psf_flux_err, stars
 
 
 def _peaks(footprints: Sequence[Footprint]) -> tuple[FloatArray, FloatArray]:
@@ -90,6 +90,25 @@ def test_pixels_without_data_are_not_looked_at() -> None:
     mask = Mask(bits, PLANES)
     masked = detect(dataclasses.replace(exposure, mask=mask))
     assert [len(f.peaks) for f in masked.footprints] == [len(f.peaks) for f in found.footprints]
+
+
+def test_an_image_without_data_has_no_sources() -> None:
+    exposure = grid_of_stars(2, side=120).exposures["i"]
+    for bad in (0.0, np.nan, np.inf):
+        blank = dataclasses.replace(exposure, variance=np.full_like(exposure.image, bad))
+        assert detect(blank).footprints == ()
+
+
+def test_the_noise_may_differ_from_pixel_to_pixel() -> None:
+    scene = grid_of_stars(flux=(8 * psf_flux_err(1.7), 20 * psf_flux_err(1.7)))
+    exposure = scene.exposures["i"]
+    image, variance = exposure.image.copy(), exposure.variance.copy()
+    noisy = np.random.default_rng(1).normal(0, 20 * SKY_SIGMA, (300, 150))
+    image[:, 150:] += noisy
+    variance[:, 150:] *= 401
+    x, _ = _peaks(detect(dataclasses.replace(exposure, image=image, variance=variance)).footprints)
+    assert (x < 152).all()
+    assert len(x) > 12
 
 
 def test_without_a_psf_or_variance_it_says_so() -> None:

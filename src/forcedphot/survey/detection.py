@@ -18,11 +18,11 @@ from ..plugins.base import missing_component
 if TYPE_CHECKING:
     from ..exposure import Exposure
 
-_KERNEL_RADIUS_SIGMAS = 2.0
+_KERNEL_RADIUS_SIGMAS = 3.0
 _MIN_AREA_PIX = 3
 _PSF_SAMPLES_PER_SIDE = 5
 _DEBLEND_LEVELS = 32
-_DEBLEND_CONTRAST = 0.0005
+_DEBLEND_CONTRAST = 0.002
 _BACKGROUND_MESH_PIX = 128
 _CONNECTED = np.ones((3, 3), dtype=np.int64)  # by edges or corners
 
@@ -86,25 +86,24 @@ def detect(
     image = np.where(unusable, np.float32(0), exposure.image)
     if subtract_background:
         image -= sep.Background(image, mask=unusable, bw=_BACKGROUND_MESH_PIX, bh=_BACKGROUND_MESH_PIX).back()
+    weight = np.where(unusable, 0.0, 1.0 / np.where(unusable, 1.0, variance))
+    significance, smoothed = _matched_filter(image, weight, kernel)
     # The default is for a few detected pixels; here it is enough if all are.
     sep.set_extract_pixstack(2 * image.size)
     objects, segments = sep.extract(
-        image,
+        significance,
         threshold,
-        err=np.sqrt(np.where(unusable, np.float32(1), variance)),
         mask=unusable,
         minarea=_MIN_AREA_PIX,
-        filter_kernel=kernel,
-        filter_type="matched",
+        filter_kernel=None,
         deblend_nthresh=_DEBLEND_LEVELS,
         deblend_cont=_DEBLEND_CONTRAST,
-        # It compares what is smoothed with what is not, and drops good sources beside brighter ones.
+        # It would drop good sources beside brighter ones.
         clean=False,
         segmentation_map=True,
     )
     labels = grown_labels(segments > 0, n_sigma_to_grow * sigma_pix)
-    columns, rows = objects["xcpeak"].astype(np.int64), objects["ycpeak"].astype(np.int64)
-    smoothed = _smoothed(image, kernel)
+    columns, rows = objects["xpeak"].astype(np.int64), objects["ypeak"].astype(np.int64)
     peaks = peak_catalog(*_refined(smoothed, columns, rows), smoothed[rows, columns], exposure.bbox)
     return Detections(exposure.bbox, footprints_of(labels, peaks, exposure.bbox))
 
@@ -217,12 +216,25 @@ def _no_data(exposure: Exposure) -> BoolArray:
     return no_data
 
 
-def _smoothed(image: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32]) -> FloatArray:
+def _matched_filter(
+    image: npt.NDArray[np.float32], weight: FloatArray, kernel: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], FloatArray]:
+    """Return the significance of a point source in the middle of each pixel, and the image smoothed with the PSF.
+
+    Parameters
+    ----------
+    weight
+        Inverse variances, 0 where there is no data.
+    """
     from scipy.signal import fftconvolve
 
     # To filter with the PSF is to convolve with its mirror image.
-    result: FloatArray = fftconvolve(image, kernel[::-1, ::-1], mode="same").astype(np.float64)
-    return result
+    psf = kernel[::-1, ::-1].astype(np.float64)
+    flux, power = fftconvolve(image * weight, psf, mode="same"), fftconvolve(weight, psf**2, mode="same")
+    # Far from all data, what is left are rounding errors.
+    power = np.maximum(power, max(1e-9 * power.max(), np.finfo(np.float64).tiny))
+    significance = (flux / np.sqrt(power)).astype(np.float32)
+    return significance, fftconvolve(image.astype(np.float64), psf, mode="same")
 
 
 def _refined(smoothed: FloatArray, columns: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
