@@ -38,7 +38,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"(._)?(sersic|psfModel).*", "no galaxy models are fitted"),
     (r".*gaap.*", "images are not matched to one PSF"),
     (r".*hsm_moments.*", "moments of higher orders are not measured on coadds"),
-    (r"(._)?(epoch|inputCount).*", "cell coadds do not say which visits are at a position"),
+    (r"(._)?(epoch|inputCount).*", "the visits that a cell is made of are not read with a coadd"),
     (r".*calib_.*", "the calibration is simulated; no source was used for it"),
     (r"ebv|reliability", "there is no dust map, and no classifier of differences"),
     (
