@@ -5,6 +5,7 @@ It takes the arguments with which lsst.pipe.base makes subtasks, but does not ne
 
 import copy
 import logging
+import weakref
 from typing import Any, ClassVar
 
 from lsst.pex.config import Config
@@ -23,7 +24,13 @@ class Task:
     name
         Name within the parent task; the class's default name if None.
     parentTask
-        Task that this one is a part of; its name goes before this one's in the log.
+        Task that this one is a part of, of this class or of lsst.pipe.base; its name goes before this one's in the
+        log.
+
+    Attributes
+    ----------
+    metadata
+        What the task records of its run, of the type of the parent's; a dict if there is none.
 
     Raises
     ------
@@ -34,9 +41,7 @@ class Task:
     ConfigClass: ClassVar[type[Config]]
     _DefaultName: ClassVar[str]
 
-    def __init__(
-        self, *, config: Config | None = None, name: str | None = None, parentTask: "Task | None" = None
-    ) -> None:
+    def __init__(self, *, config: Config | None = None, name: str | None = None, parentTask: Any = None) -> None:
         if config is None:
             config = self.ConfigClass()
         if not isinstance(config, self.ConfigClass):
@@ -51,14 +56,33 @@ class Task:
             raise ConfigurationError(f"The configuration is not valid: {error}") from error
         self.config: Any = copy.deepcopy(config)
         self.config.freeze()
-        self._name = name or self._DefaultName
-        if parentTask is not None:
-            self._name = f"{parentTask.getName()}.{self._name}"
+        self._name = self._fullName = name or self._DefaultName
+        self._taskDict: dict[str, weakref.ReferenceType[Any]] = {}
+        self.metadata: Any = {}
         self.log = logging.getLogger(f"lsst.{self._name}")
+        if parentTask is not None:
+            self._fullName = f"{parentTask.getFullName()}.{self._name}"
+            # lsst.pipe.base's tasks find their parts, and these parts' metadata, in the dictionary that all share.
+            self._taskDict = parentTask._taskDict
+            self.metadata = type(parentTask.metadata)()
+            self.log = logging.getLogger(f"{parentTask.log.name}.{self._name}")
+        self._taskDict[self._fullName] = weakref.ref(self)
 
     def getName(self) -> str:
-        """Return the task's full name."""
+        """Return the task's name within its parent."""
         return self._name
+
+    def getFullName(self) -> str:
+        """Return the task's name after those of its parents, with dots between them."""
+        return self._fullName
+
+    def getTaskDict(self) -> dict[str, weakref.ReferenceType[Any]]:
+        """Return all tasks of the hierarchy by their full names."""
+        return dict(self._taskDict)
+
+    def getSchemaCatalogs(self) -> dict[str, Any]:
+        """Return empty catalogs with the schemas of the task's own outputs, by dataset type: none."""
+        return {}
 
     def makeSubtask(self, name: str, **arguments: Any) -> None:
         """Make the task that the configurable field ``name`` configures, as an attribute of that name."""

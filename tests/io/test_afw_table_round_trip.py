@@ -97,6 +97,17 @@ def test_footprints_of_several_kinds(golden: Golden, tmp_path: Path) -> None:
     assert not (tmp_path / "complex.fits").exists()
 
 
+def test_footprints_that_know_the_image_only_stay_heavy(golden: Golden, tmp_path: Path) -> None:
+    catalog = read_afw_table(golden("tables/forced_heavy.fits"))[:1]
+    assert catalog.footprints is not None
+    heavy: Any = catalog.footprints[0]
+    catalog.footprints[0] = replace(heavy, mask=None, variance=None)
+    found = there_and_back(catalog, tmp_path)
+    nothing = np.zeros(heavy.area, dtype=np.float32)
+    catalog.footprints[0] = replace(heavy, mask=nothing.astype(np.int32), variance=nothing)
+    assert_same(found, catalog)
+
+
 def every_type(n: int = 3) -> SourceCatalog:
     fields = [
         Field("id", "int64", "unique ID"),

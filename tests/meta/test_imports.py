@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simple_measurement": {*_MEASUREMENT, "measurement", "measurement_config", "references"},
     "driver": _DRIVER,
     "one_call": {*_DRIVER, "driver"},
-    "tasks": {*_DRIVER, "driver"},
+    "tasks": {*_DRIVER, "driver", "id_generator"},
     "display": {*_PLUGIN, "io"},
     "simulation": {*_PLUGIN, "io"},
     "survey": {*_DRIVER, "driver", "id_generator", "tasks"},

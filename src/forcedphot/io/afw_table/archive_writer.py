@@ -75,9 +75,14 @@ class _ArchiveWriter:
             (footprint.peaks.schema, footprint.peaks.columns),
         ]
         class_name = "Footprint"
-        if footprint.image is not None and footprint.mask is not None and footprint.variance is not None:
+        if footprint.image is not None:
             class_name = _heavy_class(footprint.image)
-            values = {"image": footprint.image, "mask": footprint.mask, "variance": footprint.variance}
+            values = {
+                "image": footprint.image,
+                # The pipelines' heavy footprints have all three; those of deblenders often know the image only.
+                "mask": _or_zeros(footprint.mask, footprint.image, np.int32),
+                "variance": _or_zeros(footprint.variance, footprint.image, np.float32),
+            }
             parts.append((_heavy_schema(values), {name: _only_row(array) for name, array in values.items()}))
         return self._add_object(class_name, "lsst.afw.detection", parts)
 
@@ -129,6 +134,10 @@ def _encode_part(table: _ArchiveTable, number: int, version: int) -> bytes:
         cards.append(("EXTVER", version))
     cards += [("AR_NAME", table.class_name, "Class name for objects stored here"), ("EXTNAME", table.class_name)]
     return encode_table(table.schema, columns, table.n_rows, cards)
+
+
+def _or_zeros(values: npt.NDArray[Any] | None, image: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.zeros(image.shape, dtype=dtype) if values is None else values
 
 
 def _heavy_class(image: npt.NDArray[Any]) -> str:
