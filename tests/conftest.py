@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from forcedphot.survey import SimulatedSurvey, simulate
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _GOLDEN_FOLDERS = (_REPOSITORY / "tests" / "data", _REPOSITORY.parent / "shared" / "golden")
@@ -28,6 +31,22 @@ def golden() -> Callable[[str], Path]:
 def rng() -> np.random.Generator:
     """Seeded, so that a failure repeats."""
     return np.random.default_rng(20260518)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimulatedSurvey]:
+    """Simulate the tiny survey of a profile when it is first asked for.
+
+    Each has an index of its own: the Butler remembers what it has read of one.
+    """
+    folder = tmp_path_factory.mktemp("surveys")
+
+    @cache
+    def find(profile: str) -> SimulatedSurvey:
+        index = folder / f"{profile}.yaml"
+        return simulate(folder / profile, profile=profile, size="tiny", index=index, n_processes=2, progress=False)
+
+    return find
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,12 @@ class RemoteFileError(ForcedPhotError, OSError):
     exit_code = 10
 
 
+class SimulationError(ForcedPhotError, RuntimeError):
+    """A simulation whose processes died; what is complete stays, and it can be started again."""
+
+    exit_code = 11
+
+
 class UnknownFieldError(ForcedPhotError, KeyError):
     """A name that is no field of a catalog, nor an alias of one."""
 

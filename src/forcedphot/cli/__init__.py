@@ -13,6 +13,7 @@ _COMMANDS = {
     "measure": "Measure fluxes at the positions of a catalog.",
     "plugins": "List what can be measured, with fields and settings.",
     "show": "Draw an image with its mask, and positions of a catalog on it.",
+    "simulate": "Simulate a survey in a Butler repository.",
 }
 """Modules, of the same names, and what the help says of them without importing them."""
 

@@ -130,6 +130,12 @@ class SurveyPlan:
         return Box(-border, -border, side + 2 * border, side + 2 * border)
 
     @cached_property
+    def tract_inner_box(self) -> Box:
+        """The inner boxes of all patches, in the tract's pixel frame."""
+        side = self.profile.patches_per_side * self.size.patch_inner_pix
+        return Box(0, 0, side, side)
+
+    @cached_property
     def tract_wcs(self) -> WCS:
         """TAN, centred on the patches with data."""
         from astropy.wcs import WCS
@@ -154,7 +160,15 @@ class SurveyPlan:
     @cached_property
     def patches(self) -> tuple[PatchPlan, ...]:
         """The patches with data."""
-        (first_column, first_row), (rows, columns) = self.profile.first_patch, self.size.patches_shape
+        (column, row), (rows, columns) = self.profile.first_patch, self.size.patches_shape
+        return self._patches(range(column, column + columns), range(row, row + rows))
+
+    @cached_property
+    def all_patches(self) -> tuple[PatchPlan, ...]:
+        """All patches of the tract."""
+        return self._patches(range(self.profile.patches_per_side), range(self.profile.patches_per_side))
+
+    def _patches(self, columns: range, rows: range) -> tuple[PatchPlan, ...]:
         inner, border = self.size.patch_inner_pix, self.size.patch_border_pix
         return tuple(
             PatchPlan(
@@ -164,8 +178,8 @@ class SurveyPlan:
                 Box(column * inner, row * inner, inner, inner),
                 Box(column * inner - border, row * inner - border, inner + 2 * border, inner + 2 * border),
             )
-            for row in range(first_row, first_row + rows)
-            for column in range(first_column, first_column + columns)
+            for row in rows
+            for column in columns
         )
 
     @cached_property
@@ -185,7 +199,7 @@ class SurveyPlan:
 
         rng = np.random.default_rng([self.seed, 1, index])
         night = self.profile.first_day_mjd + 4 * number + index % 2
-        mjd = night + 0.2 + 0.002 * index
+        mjd = night + 1.2 + 0.002 * index  # after midnight: the day of an observation begins at noon
         scale = PIXEL_SCALE_ARCSEC / 3600
         dither = rng.uniform(-_DITHER_PIX, _DITHER_PIX, 2) * scale
         ra = self.profile.ra_deg + dither[0] / np.cos(np.radians(self.profile.dec_deg))

@@ -1,0 +1,61 @@
+"""Labels: short names for repositories, in the index file that DAF_BUTLER_REPOSITORY_INDEX names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..io.atomic import atomic_output
+
+INDEX_NAME = "repos.yaml"
+"""Of the index beside a repository."""
+
+
+def check_label(index: Path, label: str, repository: Path) -> None:
+    """Tell before the work begins that a label could not be given.
+
+    Raises
+    ------
+    ConfigurationError
+        If the label is that of another repository which is there, or the index is none.
+    """
+    other = _read(index).get(label)
+    if other is not None and other != str(repository) and ("://" in other or Path(other).exists()):
+        raise ConfigurationError(
+            f"{index} has the label {label!r} for {other}; give another label, or another index."
+        )
+
+
+def add_label(index: Path, label: str, repository: Path) -> None:
+    """Give a repository a label; other entries of the index stay what they are.
+
+    Raises
+    ------
+    ConfigurationError
+        As `check_label` does.
+    """
+    import yaml
+
+    check_label(index, label, repository)
+    labels = _read(index)
+    if labels.get(label) == str(repository):
+        return
+    with atomic_output(index, overwrite=True) as temporary:
+        text = yaml.safe_dump({**labels, label: str(repository)}, sort_keys=False)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _read(index: Path) -> dict[str, str]:
+    import yaml
+
+    if index.suffix not in (".yaml", ".yml"):
+        raise ConfigurationError(f"The index {index} should have the ending .yaml; the Butler goes by it.")
+    if not index.exists():
+        return {}
+    try:
+        labels = yaml.safe_load(index.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The index {index} is no YAML: {error}.") from error
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise ConfigurationError(f"The index {index} should have lines like 'dp1: path'; it has something else.")
+    return labels

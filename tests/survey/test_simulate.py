@@ -1,0 +1,201 @@
+"""Surveys as a whole: the same for a seed, and complete after any interruption."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lsst.daf.butler import Butler
+
+from forcedphot.errors import ExposureError, OutputError, SimulationError
+from forcedphot.exposure import Exposure
+from forcedphot.survey import SimulatedSurvey, simulate
+from forcedphot.survey.plan import SurveyPlan
+from forcedphot.survey.products import Datasets, Product
+from forcedphot.survey.profiles import PROFILES
+from forcedphot.survey.repository import open_repository, stored_plan
+from forcedphot.survey.simulate import _alone, _result, all_steps, missing_steps
+from forcedphot.survey.work import Step, find_plan
+
+_KILLED = """
+import itertools, os, signal
+from forcedphot.survey import simulate
+from forcedphot.survey.products import Datasets
+
+if __name__ == "__main__":
+    add, calls = Datasets.add, itertools.count(1)
+
+    def die_before_it_is_committed(self, files):
+        with self._butler.transaction():
+            places = add(self, files)
+            if next(calls) == {n_calls}:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return places
+
+    Datasets.add = die_before_it_is_committed
+    simulate({path!r}, size="tiny", n_processes=2, progress=False)
+"""
+
+
+def start(path: Path, n_calls: int) -> subprocess.Popen[bytes]:
+    code = _KILLED.format(path=str(path), n_calls=n_calls)
+    script = path.with_suffix(".py")
+    script.write_text(code, encoding="utf-8")
+    return subprocess.Popen([sys.executable, script])  # noqa: S603
+
+
+def datasets_of(survey: Path) -> dict[Product, Path]:
+    plan = stored_plan(survey)
+    with open_repository(survey, plan) as butler:
+        return Datasets(butler, plan).existing()
+
+
+def files_of(survey: Path) -> set[Path]:
+    """All files but the database, by their places in the repository."""
+    return {path.relative_to(survey) for path in survey.rglob("*") if path.is_file() and "sqlite" not in path.name}
+
+
+def children_of(process_id: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == process_id:
+            found.append(int(status.parent.name))
+    return found
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for child processes in /proc")
+def test_killed_and_started_again(simulated: Callable[[str], SimulatedSurvey], tmp_path: Path) -> None:
+    expected = simulated("dp1").repository
+    survey = tmp_path / "survey"
+    # While images are put, files are in place and the database does not know of them; then among the catalogs.
+    for n_calls in (4, 20):
+        process = start(survey, n_calls)
+        children: set[int] = set()
+        while process.poll() is None:
+            children |= set(children_of(process.pid))
+            time.sleep(0.05)
+        assert process.returncode == -signal.SIGKILL
+        assert len(children) >= 2
+        wait_until(lambda alive=children: not any(Path(f"/proc/{child}").exists() for child in alive))  # type: ignore[misc]
+    before = datasets_of(survey)
+    assert 0 < len(before) < len(datasets_of(expected))
+    assert files_of(survey) - {
+        path.relative_to(survey) for path in before.values()
+    }  # left by the killed processes
+    times = {product: path.stat().st_mtime_ns for product, path in before.items()}
+    result = simulate(survey, size="tiny", n_processes=1, progress=False)
+    assert result.n_new == result.n_datasets - len(before)
+    after = datasets_of(survey)
+    assert {product: after[product].stat().st_mtime_ns for product in before} == times
+    assert_same(expected, survey)
+
+
+def assert_same(expected: Path, survey: Path) -> None:
+    """Check that two surveys have the same datasets and nothing else, tables by bytes and images by pixels."""
+    before, after = datasets_of(expected), datasets_of(survey)
+    assert set(before) == set(after)
+    assert files_of(expected) == files_of(survey)
+    for product, path in before.items():
+        if path.suffix == ".parq":
+            assert path.read_bytes() == after[product].read_bytes(), product
+        elif product.patch is None or product.role in ("coadd", "template"):
+            first, second = Exposure.read(path), Exposure.read(after[product])
+            np.testing.assert_array_equal(first.image, second.image)
+            np.testing.assert_array_equal(first.variance, second.variance)
+            np.testing.assert_array_equal(first.mask.array, second.mask.array)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_dataset_is_there_once(simulated: Callable[[str], SimulatedSurvey], profile: str) -> None:
+    survey = simulated(profile)
+    plan = find_plan(profile, "tiny", 1)
+    wanted = {
+        product for step in all_steps(plan) for product in step.outputs if product.role in plan.profile.datasets
+    }
+    assert {product.role for product in wanted} == set(plan.profile.datasets)
+    assert set(datasets_of(survey.repository)) == wanted
+    assert survey.n_new == survey.n_datasets == len(wanted)
+    with Butler.from_config(str(survey.repository), collections=survey.collection) as butler:
+        refs = butler.query_all_datasets(find_first=False, limit=None)
+        assert len(refs) == len(wanted)
+        assert all(butler.exists(ref, full_check=True) for ref in refs)
+
+
+def test_a_complete_survey_is_left_alone(simulated: Callable[[str], SimulatedSurvey]) -> None:
+    survey = simulated("dp1")
+    times = {path: (survey.repository / path).stat().st_mtime_ns for path in files_of(survey.repository)}
+    again = simulate(survey.repository, size="tiny", seed=1, n_processes=1, progress=False)
+    assert (again.n_new, again.n_datasets) == (0, survey.n_datasets)
+    times.pop(Path(".simulate.lock"))
+    assert {path: (survey.repository / path).stat().st_mtime_ns for path in times} == times
+
+
+def test_only_one_simulates_in_a_repository(simulated: Callable[[str], SimulatedSurvey]) -> None:
+    survey = simulated("dp1")
+    with _alone(survey.repository), pytest.raises(OutputError, match="Another process is simulating"):
+        simulate(survey.repository, size="tiny", seed=1, n_processes=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "message"),
+    [
+        (BrokenProcessPool(), SimulationError, r"died, perhaps of too little memory, while truth"),
+        (
+            OSError(28, "No space left on device"),
+            OutputError,
+            r"truth, coadd \(patch 3, band r\) cannot be made: .* space",
+        ),
+        (ExposureError("There is no PSF."), ExposureError, "There is no PSF"),
+    ],
+)
+def test_what_goes_wrong_in_a_process_is_reported(raised: Exception, error: type[Exception], message: str) -> None:
+    future: Future[dict[Product, Path]] = Future()
+    future.set_exception(raised)
+    with pytest.raises(error, match=message) as caught:
+        _result(future, Step(_nothing, (), (Product("truth"), Product("coadd", patch=3, band="r"))))
+    assert caught.value is not raised or caught.value.__notes__ == [
+        "This happened while truth, coadd (patch 3, band r) was made."
+    ]
+
+
+def _nothing(plan: SurveyPlan, step: Step, files: object) -> dict[Product, object]:
+    return {}
+
+
+def test_steps_that_are_missing() -> None:
+    a, b, c, d = (Product(name) for name in "abcd")
+    first, second, third = Step(_nothing, (), (a,)), Step(_nothing, (a,), (b, c)), Step(_nothing, (c,), (d,))
+    steps, stored = [first, second, third], {"b", "d"}
+    assert missing_steps(steps, set(), stored) == steps
+    assert missing_steps(steps, {b, d}, stored) == []
+    assert missing_steps(steps, {d}, stored) == [first, second]
+    assert missing_steps(steps, {b}, stored) == steps  # c, which is not stored, has to be made again
+    assert missing_steps(steps, {b, c}, stored) == [third]
+    assert missing_steps(steps, set(), {"a"}) == [first]
+
+
+@pytest.mark.parametrize("size", ["tiny", "small"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_steps_are_in_an_order_in_which_they_can_be_done(profile: str, size: str) -> None:
+    made: set[Product] = set()
+    for step in all_steps(find_plan(profile, size, 1)):
+        assert made.issuperset(step.inputs)
+        assert made.isdisjoint(step.outputs)
+        made.update(step.outputs)
