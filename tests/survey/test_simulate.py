@@ -100,7 +100,7 @@ def test_killed_and_started_again(simulated: Callable[[str], SimulatedSurvey], t
         path.relative_to(survey) for path in before.values()
     }  # left by the killed processes
     times = {product: path.stat().st_mtime_ns for product, path in before.items()}
-    result = simulate(survey, size="tiny", n_processes=1, progress=False)
+    result = simulate(survey, size="tiny", n_processes=3, progress=False)
     assert result.n_new == result.n_datasets - len(before)
     after = datasets_of(survey)
     assert {product: after[product].stat().st_mtime_ns for product in before} == times

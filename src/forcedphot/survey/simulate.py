@@ -222,7 +222,7 @@ def _result(future: Future[dict[Product, Path]], step: Step) -> dict[Product, Pa
 @contextmanager
 def _processes(n_processes: int | None) -> Iterator[ProcessPoolExecutor]:
     """Start a pool of processes that end with this one, even if that is killed."""
-    n_processes = len(os.sched_getaffinity(0)) if n_processes is None else n_processes
+    n_processes = n_processes or _n_cores()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_processes, context, initializer=_end_with_parent) as pool:
         try:
@@ -231,6 +231,11 @@ def _processes(n_processes: int | None) -> Iterator[ProcessPoolExecutor]:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _n_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:
