@@ -175,6 +175,14 @@ def test_what_goes_wrong_in_a_process_is_reported(raised: Exception, error: type
     ]
 
 
+def test_a_program_that_cannot_be_started_again_is_told(tmp_path: Path) -> None:
+    code = f"from forcedphot.survey import simulate; simulate({str(tmp_path / 'survey')!r}, size='tiny')"
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "SimulationError: " in done.stderr.splitlines()[-1]
+    assert datasets_of(tmp_path / "survey") == {}
+
+
 def _nothing(plan: SurveyPlan, step: Step, files: object) -> dict[Product, object]:
     return {}
 

@@ -148,7 +148,13 @@ class _Survey:
     def _submit(self, pool: ProcessPoolExecutor, step: Step) -> Future[dict[Product, Path]]:
         plan = (self._plan.profile.name, self._plan.size.name, self._plan.seed)
         files = {product: self.files[product] for product in step.inputs}
-        return pool.submit(_make, plan, step, files, self._scratch)
+        try:
+            return pool.submit(_make, plan, step, files, self._scratch)
+        except BrokenProcessPool as error:
+            raise SimulationError(
+                "The processes died before there was work for them. A program that calls simulate should be a file, "
+                'and call it in a block that begins with if __name__ == "__main__":.'
+            ) from error
 
     def _keep(self, made: Mapping[Product, Path]) -> None:
         """Move new datasets into the repository; what only leads to them stays where it is."""
