@@ -152,8 +152,8 @@ class _Survey:
             return pool.submit(_make, plan, step, files, self._scratch)
         except BrokenProcessPool as error:
             raise SimulationError(
-                "The processes died before there was work for them. A program that calls simulate should be a file, "
-                'and call it in a block that begins with if __name__ == "__main__":.'
+                "The processes died before there was work for them. A program that calls simulate should be a "
+                'file, and call it in a block that begins with if __name__ == "__main__":.'
             ) from error
 
     def _keep(self, made: Mapping[Product, Path]) -> None:
