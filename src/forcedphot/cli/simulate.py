@@ -34,7 +34,7 @@ _SIZES = ("tiny", "small", "medium")
     type=click.Choice(_SIZES),
     default="small",
     show_default=True,
-    help="How much there is: for a test (seconds), a demonstration (two minutes), or a benchmark.",
+    help="How much there is: for a test (seconds), a demonstration (minutes), or a benchmark.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another number, another survey."
