@@ -10,16 +10,16 @@ from astropy.units import Unit
 from forcedphot.errors import ConfigurationError, InputTableError
 from forcedphot.id_generator import IdGenerator
 from forcedphot.survey.association import associate
-from forcedphot.survey.columns import Release, build_table, missing_columns, schema_columns
-from forcedphot.survey.forced import (
+from forcedphot.survey.object_table import object_table
+from forcedphot.survey.objects import measure_objects
+from forcedphot.survey.sources import dia_source_table, measure_dia_sources, measure_sources, source_table
+from forcedphot.tasks.columns import Release, build_table, missing_columns, schema_columns
+from forcedphot.tasks.forced_sources import (
     ForcedImages,
     ForcedTargets,
     dia_forced_source_table,
     forced_source_table,
 )
-from forcedphot.survey.object_table import object_table
-from forcedphot.survey.objects import measure_objects
-from forcedphot.survey.sources import dia_source_table, measure_dia_sources, measure_sources, source_table
 
 from .catalog_scenes import grid_of_stars, units_and_types
 

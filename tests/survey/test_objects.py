@@ -10,11 +10,11 @@ from forcedphot.conventions import BoolArray, Box, IntArray
 from forcedphot.errors import ExposureError
 from forcedphot.exposure import Exposure
 from forcedphot.id_generator import IdGenerator
-from forcedphot.survey.columns import Release
 from forcedphot.survey.detection import detect
 from forcedphot.survey.merging import SKY_FLAG, merge_detections, merge_schema, sky_footprints
 from forcedphot.survey.object_table import object_table
 from forcedphot.survey.objects import ObjectCatalogs, measure_objects
+from forcedphot.tasks.columns import Release
 
 from .catalog_scenes import Scene, grid_of_stars, stars, units_and_types
 

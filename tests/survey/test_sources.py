@@ -12,21 +12,21 @@ from forcedphot.errors import ExposureError
 from forcedphot.exposure import Exposure, Identity
 from forcedphot.id_generator import IdGenerator
 from forcedphot.survey.association import associate
-from forcedphot.survey.columns import Release
-from forcedphot.survey.forced import (
-    ForcedImages,
-    ForcedTargets,
-    dia_forced_source_table,
-    forced_source_table,
-)
 from forcedphot.survey.sources import (
-    ccd_visit_id,
     dia_source_table,
     htm_index,
     measure_dia_sources,
     measure_sources,
     source_table,
 )
+from forcedphot.tasks.columns import Release
+from forcedphot.tasks.forced_sources import (
+    ForcedImages,
+    ForcedTargets,
+    dia_forced_source_table,
+    forced_source_table,
+)
+from forcedphot.tasks.table_values import ccd_visit_id
 
 from .catalog_scenes import SKY_SIGMA, Scene, grid_of_stars
 

@@ -8,15 +8,15 @@ import numpy as np
 
 from ..conventions import FloatArray, IntArray
 from ..id_generator import IdGenerator
-from .columns import Release, build_table
+from ..tasks.columns import Release, build_table
+from ..tasks.table_values import Values, ccd_visit_id
 from .light_curve_statistics import (
     PSF_FLUX_STATISTICS,
     SCIENCE_FLUX_STATISTICS,
     psf_flux_statistics,
     science_flux_statistics,
 )
-from .measured_columns import Values
-from .sources import ccd_visit_id, htm_index
+from .sources import htm_index
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -168,7 +168,7 @@ def _patches_by_image(plan: SurveyPlan) -> dict[tuple[int, int], list[int]]:
 
 
 def _make_forced_sources(plan: SurveyPlan, step: Step, files: Files) -> Made:
-    from .forced import ForcedImages, ForcedTargets, dia_forced_source_table, forced_source_table
+    from ..tasks.forced_sources import ForcedImages, ForcedTargets, dia_forced_source_table, forced_source_table
 
     visit, difference, *tables = step.inputs
     images = ForcedImages(Exposure.read(files[visit]), Exposure.read(files[difference]))

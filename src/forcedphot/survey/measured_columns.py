@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..catalog.flux_units import photo_calib_of
 from ..catalog.source_catalog import SourceCatalog
 from ..conventions import FloatArray
 from ..errors import ExposureError
 from ..exposure import Exposure
 from ..exposure.transform import linearize
 from ..plugins.base import INVALID_PSF_FLAG, missing_component
+from ..tasks.table_values import Values, flux_values, picked, pixel_flags, renamed
 from .measuring import KRON
-
-type Values = dict[str, npt.NDArray[Any]]
-"""Arrays by the names of a table's columns."""
 
 APERTURES = MappingProxyType(
     {
@@ -37,48 +31,6 @@ _MOMENTS = MappingProxyType(
         "Round": "ext_shapeHSM_HsmSourceMomentsRound",
     }
 )
-
-
-def flux_values(catalog: SourceCatalog, exposure: Exposure, fluxes: Mapping[str, str]) -> Values:
-    """Return fluxes in nJy, their errors and flags.
-
-    Parameters
-    ----------
-    fluxes
-        Names of columns, and what they are measured as, without ``_instFlux``.
-    """
-    scale = flux_scale(catalog, exposure)
-    values: Values = {}
-    for target, source in fluxes.items():
-        values[target] = catalog[f"{source}_instFlux"] * scale
-        values[f"{target}Err"] = catalog[f"{source}_instFluxErr"] * scale
-        values |= renamed(catalog, f"{source}_flag", f"{target}_flag")
-    return values
-
-
-def flux_scale(catalog: SourceCatalog, exposure: Exposure) -> FloatArray:
-    """Return nJy per unit of the image for each source."""
-    x, y = (np.asarray(catalog[f"slot_Centroid_{axis}"], dtype=np.float64) for axis in ("x", "y"))
-    return photo_calib_of(exposure).scale(x, y)
-
-
-def renamed(catalog: SourceCatalog, source: str, target: str) -> Values:
-    """Return the columns ``source`` and ``source_...``, their names beginning with ``target`` instead."""
-    return {
-        target + name.removeprefix(source): values
-        for name, values in catalog.columns.items()
-        if name == source or name.startswith(f"{source}_")
-    }
-
-
-def picked(catalog: SourceCatalog, columns: Mapping[str, str]) -> Values:
-    """Return some columns, given by their new names and their old ones."""
-    return {target: catalog[source] for target, source in columns.items()}
-
-
-def pixel_flags(catalog: SourceCatalog) -> Values:
-    """Return the flags of mask planes under the sources."""
-    return renamed(catalog, "base_PixelFlags_flag", "pixelFlags")
 
 
 def moment_values(catalog: SourceCatalog) -> Values:

@@ -10,18 +10,15 @@ import numpy as np
 from ..catalog.source_catalog import SourceCatalog
 from ..exposure import Exposure
 from ..exposure.photo_calib import ab_magnitude
-from .columns import Release, build_table
+from ..tasks.columns import Release, build_table
+from ..tasks.table_values import Values, flux_values, picked, renamed
 from .measured_columns import (
     APERTURES,
-    Values,
     centroid_values,
     common_values,
     coordinate_errors,
-    flux_values,
     kron_values,
-    picked,
     psf_flux_flags,
-    renamed,
 )
 from .objects import ObjectCatalogs
 

@@ -11,23 +11,19 @@ from ..conventions import IntArray
 from ..errors import ExposureError
 from ..exposure import Exposure, Identity
 from ..id_generator import IdGenerator
-from .columns import Release, build_table
+from ..tasks.columns import Release, build_table
+from ..tasks.points import measure_points
+from ..tasks.table_values import Values, ccd_visit_id, flux_values, picked, pixel_flags, renamed
 from .deblending import deblend
 from .detection import Detections, detect, negated
 from .measured_columns import (
     APERTURES,
-    Values,
     centroid_values,
     common_values,
-    flux_values,
-    picked,
     pixel_areas_arcsec2,
-    pixel_flags,
     psf_flux_flags,
-    renamed,
 )
 from .measuring import DIFFERENCE_PLUGINS, VISIT_PLUGINS, family_catalog, measure
-from .points import measure_points
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -212,11 +208,6 @@ def dia_source_table(
         ),
     }
     return build_table(release, "DiaSource", values)
-
-
-def ccd_visit_id[Number: (int, IntArray)](visit: Number, detector: Number) -> Number:
-    """Return the number that DP0.2 has for a detector in a visit: the digits of both."""
-    return visit * 1000 + detector
 
 
 def htm_index(ra_deg: Any, dec_deg: Any) -> IntArray:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..exposure import SummaryStats
-from .columns import Release, build_table
+from ..tasks.columns import Release, build_table
+from ..tasks.table_values import ccd_visit_id
 from .images import visit_info
 from .plan import EXPOSURE_TIME_S, DetectorPlan, SurveyPlan, VisitPlan
-from .sources import ccd_visit_id
 
 if TYPE_CHECKING:
     from astropy.table import Table

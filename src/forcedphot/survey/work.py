@@ -13,7 +13,7 @@ from .products import Product
 from .profiles import find_profile, find_size
 
 if TYPE_CHECKING:
-    from .columns import Release
+    from ..tasks.columns import Release
     from .sky import Sky
 
 type Files = Mapping[Product, Path]

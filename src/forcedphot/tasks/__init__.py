@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 _HOMES = {
     "ForcedPhotCoaddConfig": "forced_phot_coadd",
     "ForcedPhotCoaddTask": "forced_phot_coadd",
+    "ForcedPhotVisitConfig": "forced_phot_visit",
+    "ForcedPhotVisitTask": "forced_phot_visit",
+    "ForcedSourceTableConfig": "forced_source_table",
+    "ForcedSourceTableTask": "forced_source_table",
 }
 
-__all__ = ["ForcedPhotCoaddConfig", "ForcedPhotCoaddTask"]
+__all__ = [
+    "ForcedPhotCoaddConfig",
+    "ForcedPhotCoaddTask",
+    "ForcedPhotVisitConfig",
+    "ForcedPhotVisitTask",
+    "ForcedSourceTableConfig",
+    "ForcedSourceTableTask",
+]
 
 if TYPE_CHECKING:
     from .forced_phot_coadd import ForcedPhotCoaddConfig, ForcedPhotCoaddTask
+    from .forced_phot_visit import ForcedPhotVisitConfig, ForcedPhotVisitTask
+    from .forced_source_table import ForcedSourceTableConfig, ForcedSourceTableTask
 
 
 def __getattr__(name: str) -> object:

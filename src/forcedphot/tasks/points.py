@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
+
 from ..aperture_correction import ApplyApCorrTask
 from ..catalog.source_catalog import SourceCatalog
 from ..conventions import FloatArray, IntArray
 from ..exposure import Exposure
 from ..measurement import ForcedMeasurementTask
+from ..plugins.base import INVALID_PSF_FLAG
 from ..references import REFERENCE_SCHEMA, reference_catalog
 
 POINT_PLUGINS = ("base_PixelFlags", "base_PsfFlux")
@@ -22,6 +25,8 @@ def measure_points(
     exposure: Exposure, ids: IntArray, ra: FloatArray, dec: FloatArray, plugins: tuple[str, ...] = POINT_PLUGINS
 ) -> SourceCatalog:
     """Measure PSF fluxes at positions on the sky, neighbours left in place, with aperture corrections.
+
+    On an image without a PSF all sources fail: their fluxes are NaN and flagged.
 
     Parameters
     ----------
@@ -37,11 +42,21 @@ def measure_points(
     measurement, corrections = _tasks(plugins)
     references = reference_catalog(ids, ra, dec)
     catalog = measurement.generateMeasCat(exposure, references)
+    if exposure.psf is None:
+        _fail(measurement, catalog)
+        return catalog
     measurement.attachPsfShapeFootprints(catalog, exposure, scaling=_FOOTPRINT_SCALING)
     measurement.run(catalog, exposure, references)
     if exposure.aperture_corrections is not None:
         corrections.run(catalog, exposure.aperture_corrections, bbox=exposure.bbox)
     return catalog
+
+
+def _fail(measurement: ForcedMeasurementTask, catalog: SourceCatalog) -> None:
+    off_image = np.zeros(len(catalog), dtype=bool)
+    for plugin in measurement.plugins:
+        plugin.fail(catalog.columns, slice(None), off_image)
+    catalog[INVALID_PSF_FLAG] = True
 
 
 @cache

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,13 +15,19 @@ from ..exposure import Exposure
 from ..id_generator import IdGenerator
 from ..plugins.base import INVALID_PSF_FLAG, missing_component
 from .columns import Release, build_table
-from .measured_columns import Values, flux_values, pixel_flags, renamed
 from .points import POINT_PLUGINS, measure_points
-from .sources import ccd_visit_id
+from .table_values import Values, ccd_visit_id, flux_values, pixel_flags, renamed
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+type ForcedTable = Literal["ForcedSource", "ForcedSourceOnDiaObject"]
+"""What the schemas call the tables of objects and of DIA objects."""
+
+UNPLACED = -1
+"""Tract and patch of targets that are in none."""
+
+_TARGET_IDS = MappingProxyType({"ForcedSource": "objectId", "ForcedSourceOnDiaObject": "diaObjectId"})
 _LOCAL_PLUGINS = ("base_LocalBackground", "base_LocalPhotoCalib", "base_LocalWcs")
 
 
@@ -50,6 +57,8 @@ class ForcedTargets:
         Of the objects or DIA objects.
     ra_deg, dec_deg
         ICRS.
+    tracts, patches
+        Where they are; `UNPLACED` where that is not known.
     is_patch_inner, is_tract_inner, is_primary
         What DP0.2's forced sources repeat of the objects; without effect on those of DIA objects.
     """
@@ -58,6 +67,8 @@ class ForcedTargets:
     parents: IntArray
     ra_deg: FloatArray
     dec_deg: FloatArray
+    tracts: IntArray
+    patches: IntArray
     is_patch_inner: BoolArray
     is_tract_inner: BoolArray
     is_primary: BoolArray
@@ -65,16 +76,18 @@ class ForcedTargets:
     @classmethod
     def of_objects(cls, table: Table) -> ForcedTargets:
         """Take the rows of a table of objects of either release; those of DP1 are all primary."""
-        yes = np.ones(len(table), dtype=bool)
+        yes, nowhere = np.ones(len(table), dtype=bool), np.full(len(table), UNPLACED)
 
-        def column(name: str) -> Any:
-            return np.asarray(table[name]) if name in table.colnames else yes
+        def column(name: str, default: Any = yes) -> Any:
+            return np.asarray(table[name]) if name in table.colnames else default
 
         return cls(
             ids=column("objectId"),
             parents=column("parentObjectId"),
             ra_deg=column("coord_ra"),
             dec_deg=column("coord_dec"),
+            tracts=column("tract", nowhere),
+            patches=column("patch", nowhere),
             is_patch_inner=column("detect_isPatchInner"),
             is_tract_inner=column("detect_isTractInner"),
             is_primary=column("detect_isPrimary"),
@@ -83,12 +96,14 @@ class ForcedTargets:
     @classmethod
     def of_dia_objects(cls, table: Table) -> ForcedTargets:
         """Take the rows of a table of DIA objects of either release."""
-        yes = np.ones(len(table), dtype=bool)
+        yes, nowhere = np.ones(len(table), dtype=bool), np.full(len(table), UNPLACED)
         return cls(
             ids=np.asarray(table["diaObjectId"]),
             parents=np.zeros(len(table), dtype=np.int64),
             ra_deg=np.asarray(table["ra"], dtype=np.float64),
             dec_deg=np.asarray(table["dec" if "dec" in table.colnames else "decl"], dtype=np.float64),
+            tracts=nowhere,
+            patches=nowhere,
             is_patch_inner=yes,
             is_tract_inner=yes,
             is_primary=yes,
@@ -100,6 +115,20 @@ class ForcedTargets:
     def take(self, rows: BoolArray) -> ForcedTargets:
         """Return some of them."""
         return ForcedTargets(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def placed(self, tract: int, patches: int | IntArray) -> ForcedTargets:
+        """Return the same in a tract, and in one patch of it, or each in its own."""
+        return replace(
+            self, tracts=np.full(len(self), tract), patches=np.broadcast_to(np.asarray(patches), len(self))
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[ForcedTargets]) -> ForcedTargets:
+        """Put targets one after the other; there may be none."""
+        if not parts:
+            ids, degrees, flags = np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=bool)
+            return cls(ids, ids, degrees, degrees, ids, ids, flags, flags, flags)
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
 
 def forced_source_table(
@@ -127,8 +156,9 @@ def forced_source_table(
     ids
         Makes the ids of DP0.2's rows.
     """
-    parts = [_measure_on(release, targets, image) for image in images]
-    return _table(release, "ForcedSource", parts, {"objectId": "id"}, skymap, tract, patch, ids)
+    parts = [measure_targets(release, targets.placed(tract, patch), image) for image in images]
+    _check_overlap(parts, tract, patch)
+    return build_forced_table(release, "ForcedSource", parts, skymap=skymap, ids=ids)
 
 
 def dia_forced_source_table(
@@ -142,12 +172,33 @@ def dia_forced_source_table(
     ids: IdGenerator,
 ) -> Table:
     """Do for DIA objects what `forced_source_table` does for objects."""
-    parts = [_measure_on(release, targets, image) for image in images]
-    return _table(release, "ForcedSourceOnDiaObject", parts, {"diaObjectId": "id"}, skymap, tract, patch, ids)
+    parts = [measure_targets(release, targets.placed(tract, patch), image) for image in images]
+    _check_overlap(parts, tract, patch)
+    return build_forced_table(release, "ForcedSourceOnDiaObject", parts, skymap=skymap, ids=ids)
 
 
-def _measure_on(release: Release, targets: ForcedTargets, images: ForcedImages) -> Values:
-    """Measure the targets on one visit image and its difference; those off the image are left out."""
+def measure_targets(release: Release, targets: ForcedTargets, images: ForcedImages) -> Values:
+    """Measure targets on one visit image and its difference; those off the image are left out.
+
+    Parameters
+    ----------
+    release
+        Whose tables the result shall have all columns of.
+    targets
+        What is measured.
+    images
+        A visit image and its difference. Without a difference, or on an image without a PSF, fluxes are NaN and
+        flagged.
+
+    Returns
+    -------
+    Arrays by column, all of one length; targets' ids as ``id``.
+
+    Raises
+    ------
+    ExposureError
+        If the visit image has no WCS, or does not say which visit and detector it is of.
+    """
     exposure, difference = images.visit_image, images.difference_image
     if exposure.wcs is None:
         raise ExposureError(missing_component(exposure, "WCS"))
@@ -164,6 +215,8 @@ def _measure_on(release: Release, targets: ForcedTargets, images: ForcedImages) 
         "parentObjectId": seen.parents,
         "coord_ra": seen.ra_deg,
         "coord_dec": seen.dec_deg,
+        "tract": seen.tracts,
+        "patch": seen.patches,
         "visit": np.full(len(seen), identity.visit),
         "detector": np.full(len(seen), identity.detector),
         "ccdVisitId": np.full(len(seen), ccd_visit_id(identity.visit, identity.detector)),
@@ -200,30 +253,31 @@ def _difference_values(
     }
 
 
-def _table(
-    release: Release,
-    name: str,
-    parts: Sequence[Values],
-    targets: dict[str, str],
-    skymap: str,
-    tract: int,
-    patch: int,
-    ids: IdGenerator,
+def build_forced_table(
+    release: Release, name: ForcedTable, parts: Sequence[Values], *, skymap: str, ids: IdGenerator
 ) -> Table:
-    """Stack what was measured on the images.
+    """Stack what `measure_targets` measured.
 
     Parameters
     ----------
-    targets
-        Name of the column of the targets' ids, and where they are in the parts.
+    release, name
+        Which table.
+    parts
+        At least one.
+    skymap
+        What the tracts and patches are of.
+    ids
+        Makes the ids of DP0.2's rows.
     """
+    values: Values = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    row_ids = ids.arange(1, len(values["id"]) + 1)
+    values |= {"forcedSourceId": row_ids, "forcedSourceOnDiaObjectId": row_ids}
+    values |= {_TARGET_IDS[name]: values["id"], "skymap": np.array(skymap)}
+    return build_table(release, name, values)
+
+
+def _check_overlap(parts: Sequence[Values], tract: int, patch: int) -> None:
     if not parts:
         raise ExposureError(
             f"No image overlaps with patch {patch} of tract {tract}; there is nothing to measure on."
         )
-    values: Values = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
-    values |= {column: values[source] for column, source in targets.items()}
-    row_ids = ids.arange(1, len(values["id"]) + 1)
-    values |= {"forcedSourceId": row_ids, "forcedSourceOnDiaObjectId": row_ids}
-    values |= {"skymap": np.array(skymap), "tract": np.array(tract), "patch": np.array(patch)}
-    return build_table(release, name, values)

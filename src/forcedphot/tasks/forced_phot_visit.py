@@ -1,0 +1,285 @@
+"""ForcedPhotVisitTask: objects and DIA objects, measured on the image of a detector and on its difference."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lsst.pex.config import ChoiceField, Field
+from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base.connectionTypes import Input, Output
+
+from ..conventions import IntArray
+from ..driver import as_exposure
+from ..errors import ConfigurationError, InputTableError
+from ..exposure import Exposure, Identity
+from .forced_sources import UNPLACED, ForcedImages, ForcedTargets, measure_targets
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from lsst.sphgeom import Region
+
+_VISIT_DETECTOR = ("instrument", "visit", "detector")
+_TRACT = ("skymap", "tract")
+_PATCH = (*_TRACT, "patch")
+
+_OBJECT_COLUMNS = ("objectId", "coord_ra", "coord_dec", "parentObjectId", "patch")
+_FLAG_COLUMNS = ("detect_isPatchInner", "detect_isTractInner", "detect_isPrimary")
+_DIA_OBJECT_COLUMNS = (("diaObjectId",), ("ra",), ("dec", "decl"))
+"""Each under one of its names."""
+
+
+class ForcedPhotVisitConnections(PipelineTaskConnections, dimensions=_VISIT_DETECTOR):  # type: ignore[call-arg]
+    """What `ForcedPhotVisitTask` reads and writes."""
+
+    visitImage = Input(
+        doc="The image to measure on", name="visit_image", storageClass="VisitImage", dimensions=_VISIT_DETECTOR
+    )
+    differenceImage = Input(
+        doc="The same less its template; without one, fluxes on it are NaN and flagged",
+        name="difference_image",
+        storageClass="DifferenceImage",
+        dimensions=_VISIT_DETECTOR,
+        minimum=0,
+    )
+    objects = Input(
+        doc="Objects of the tracts, or patches, that overlap with the image",
+        name="object",
+        storageClass="ArrowAstropy",
+        dimensions=_TRACT,
+        multiple=True,
+        deferLoad=True,
+        minimum=0,
+    )
+    diaObjects = Input(
+        doc="DIA objects of the tracts that overlap with the image",
+        name="dia_object",
+        storageClass="ArrowAstropy",
+        dimensions=_TRACT,
+        multiple=True,
+        deferLoad=True,
+        minimum=0,
+    )
+    coadds = Input(
+        doc="Coadds in the image's band: not read, but their patches are those that DIA objects can be in",
+        name="deep_coadd",
+        storageClass="CellCoadd",
+        dimensions=(*_PATCH, "band"),
+        multiple=True,
+        deferLoad=True,
+        minimum=0,
+    )
+    forcedSources = Output(
+        doc="Objects measured on this image",
+        name="object_forced_source_visit_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_VISIT_DETECTOR,
+    )
+    diaForcedSources = Output(
+        doc="DIA objects measured on this image",
+        name="dia_object_forced_source_visit_detector",
+        storageClass="ArrowAstropy",
+        dimensions=_VISIT_DETECTOR,
+    )
+
+    def __init__(self, *, config: Any = None) -> None:
+        super().__init__(config=config)
+        self.visitImage = dataclasses.replace(self.visitImage, storageClass=config.visitImageStorageClass)
+        self.differenceImage = dataclasses.replace(
+            self.differenceImage, storageClass=config.differenceImageStorageClass
+        )
+        self.coadds = dataclasses.replace(self.coadds, storageClass=config.coaddStorageClass)
+        if config.objectsByPatch:
+            self.objects = dataclasses.replace(self.objects, dimensions=_PATCH)
+        if not config.doDifference:
+            del self.differenceImage
+        if not config.doObjects:
+            del self.objects
+            del self.forcedSources
+        if not config.doDiaObjects:
+            del self.diaObjects
+            del self.coadds
+            del self.diaForcedSources
+
+
+class ForcedPhotVisitConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotVisitConnections):  # type: ignore[call-arg]
+    """Configuration of `ForcedPhotVisitTask`."""
+
+    release = ChoiceField[str](
+        doc="Whose tables are made of the measurements",
+        allowed={
+            "dp1": "those of Data Preview 1",
+            "dp02": "those of Data Preview 0.2: local calibrations and backgrounds are measured too",
+        },
+        default="dp1",
+    )
+    doObjects = Field[bool](doc="Measure objects?", default=True)
+    doDiaObjects = Field[bool](doc="Measure DIA objects?", default=True)
+    doDifference = Field[bool](doc="Measure on the difference image too?", default=True)
+    objectsByPatch = Field[bool](doc="Is there a table of objects for each patch, not tract?", default=False)
+    visitImageStorageClass = Field[str](
+        doc="Storage class of the images, such as VisitImage, ForcedPhotExposure or ExposureF",
+        default="VisitImage",
+    )
+    differenceImageStorageClass = Field[str](
+        doc="Storage class of the difference images", default="DifferenceImage"
+    )
+    coaddStorageClass = Field[str](doc="Storage class of the coadds", default="CellCoadd")
+
+    def validate(self) -> None:
+        """Refuse to measure nothing."""
+        super().validate()
+        if not (self.doObjects or self.doDiaObjects):
+            raise ConfigurationError("There is nothing to measure: set doObjects or doDiaObjects to True.")
+
+
+class ForcedPhotVisitTask(PipelineTask):
+    """Measures all objects and DIA objects that are on one detector in one visit, neighbours left in place."""
+
+    ConfigClass = ForcedPhotVisitConfig
+    _DefaultName = "forcedPhotVisit"
+
+    config: Any
+
+    def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
+        """Read the images and the needed columns of the tables, measure, and write the tables.
+
+        Raises
+        ------
+        InputTableError
+            If a table lacks a column; the message names the dataset.
+        NoWorkFound
+            If there is no object on the image.
+        """
+        inputs = butlerQC.get(inputRefs)
+        objects = [_read_objects(handle) for handle in inputs.get("objects", ())]
+        patches = {
+            (ref.dataId["tract"], ref.dataId["patch"]): ref.dataId.patch.region
+            for ref in getattr(inputRefs, "coadds", ())
+        }
+        dia_objects = [_read_dia_objects(handle, patches) for handle in inputs.get("diaObjects", ())]
+        identity = _identity(butlerQC.quantum.dataId)
+        images = [
+            dataclasses.replace(as_exposure(image), identity=identity) if image is not None else None
+            for image in (inputs["visitImage"], inputs.get("differenceImage"))
+        ]
+        assert images[0] is not None  # noqa: S101 - for the type checker: the input is not optional
+        butlerQC.put(self.run(images[0], images[1], objects, dia_objects), outputRefs)
+
+    def run(
+        self,
+        visitImage: Exposure,
+        differenceImage: Exposure | None,
+        objects: Sequence[ForcedTargets],
+        diaObjects: Sequence[ForcedTargets],
+    ) -> Struct:
+        """Measure objects and DIA objects on an image and on its difference.
+
+        Parameters
+        ----------
+        visitImage
+            Calibrated, with the ids of visit and detector. Without a PSF, all fluxes on it are NaN and flagged.
+        differenceImage
+            The same less its template; None if there is none.
+        objects, diaObjects
+            What overlaps, on the image or not.
+
+        Returns
+        -------
+        A Struct with a table for each output, a row for each object on the image: ``forcedSources`` and
+        ``diaForcedSources``. Columns are those of both releases, and a target's ``id``.
+
+        Raises
+        ------
+        ExposureError
+            If an image has no WCS or calibration.
+        NoWorkFound
+            If there is no object on the image.
+        """
+        wanted = {
+            output: targets
+            for output, targets, is_wanted in (
+                ("forcedSources", objects, self.config.doObjects),
+                ("diaForcedSources", diaObjects, self.config.doDiaObjects),
+            )
+            if is_wanted
+        }
+        with self.timer("run"):
+            images = ForcedImages(visitImage, differenceImage)
+            tables = {output: self._measure(targets, images) for output, targets in wanted.items()}
+        n_rows = {output: len(table) for output, table in tables.items()}
+        if not any(n_rows.values()):
+            raise NoWorkFound(f"There is no object on the image ({visitImage.identity}).")
+        self.log.info(
+            "Measured %s on %s, %s a difference image",
+            ", ".join(f"{n} {output}" for output, n in n_rows.items()),
+            visitImage.identity,
+            "without" if differenceImage is None else "with",
+        )
+        self.metadata["n_rows"] = sum(n_rows.values())
+        return Struct(**tables)
+
+    def _measure(self, targets: Sequence[ForcedTargets], images: ForcedImages) -> Table:
+        from astropy.table import Table
+
+        return Table(measure_targets(self.config.release, ForcedTargets.concatenate(targets), images))
+
+
+def _read_objects(handle: Any) -> ForcedTargets:
+    """Read objects of a tract or patch."""
+    present = set(handle.get(component="columns"))
+    _check_columns(handle, [name for name in _OBJECT_COLUMNS if name not in present])
+    chosen = [*_OBJECT_COLUMNS, *(name for name in _FLAG_COLUMNS if name in present)]
+    targets = ForcedTargets.of_objects(handle.get(parameters={"columns": chosen}))
+    return targets.placed(handle.dataId["tract"], targets.patches)
+
+
+def _read_dia_objects(handle: Any, patches: Mapping[tuple[int, int], Region]) -> ForcedTargets:
+    """Read DIA objects of a tract, and tell in which of the patches they are."""
+    present = set(handle.get(component="columns"))
+    _check_columns(handle, [names[0] for names in _DIA_OBJECT_COLUMNS if present.isdisjoint(names)])
+    chosen = [name for names in _DIA_OBJECT_COLUMNS for name in names if name in present]
+    targets = ForcedTargets.of_dia_objects(handle.get(parameters={"columns": chosen}))
+    tract = handle.dataId["tract"]
+    regions = {patch: region for (of_tract, patch), region in patches.items() if of_tract == tract}
+    return targets.placed(tract, nearest_patches(targets, regions))
+
+
+def _check_columns(handle: Any, missing: Sequence[str]) -> None:
+    if missing:
+        raise InputTableError(
+            f"The table {handle.ref.datasetType.name} of {handle.dataId} has no column {', '.join(missing)}."
+        )
+
+
+def nearest_patches(targets: ForcedTargets, regions: Mapping[int, Region]) -> IntArray:
+    """Return the patch whose middle is nearest to each target, of those that contain it; `UNPLACED` if none does.
+
+    Patches are squares of one size that overlap at their borders: the nearest middle is that of the patch in whose
+    inner part, without overlap, a target is.
+
+    Parameters
+    ----------
+    targets
+        Of one tract.
+    regions
+        Of its patches, with their overlap.
+    """
+    ra, dec = np.radians(targets.ra_deg), np.radians(targets.dec_deg)
+    directions = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    nearest = np.full(len(targets), UNPLACED)
+    nearness = np.full(len(targets), -np.inf)
+    for patch, region in regions.items():
+        middle = region.getBoundingCircle().getCenter()
+        cosine = np.array([middle.x(), middle.y(), middle.z()]) @ directions
+        is_nearer = (cosine > nearness) & region.contains(ra, dec)
+        nearest[is_nearer], nearness[is_nearer] = patch, cosine[is_nearer]
+    return nearest
+
+
+def _identity(data_id: Any) -> Identity:
+    """Return what the repository knows of an image: better than the file does."""
+    mapping = data_id.mapping
+    return Identity(**{name: mapping[name] for name in Identity.__slots__ if name in mapping})

@@ -1,0 +1,112 @@
+"""ForcedSourceTableTask: what was measured on all visits, sorted into tables of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lsst.pex.config import ChoiceField
+from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base.connectionTypes import Input, Output
+
+from ..id_generator import IdGenerator, SkyMapIdGeneratorConfig
+from .forced_sources import build_forced_table
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+_PATCH = ("skymap", "tract", "patch")
+
+
+class ForcedSourceTableConnections(PipelineTaskConnections, dimensions=_PATCH):  # type: ignore[call-arg]
+    """What `ForcedSourceTableTask` reads and writes."""
+
+    visitTables = Input(
+        doc="Measurements on the images that overlap with the patch",
+        name="object_forced_source_visit_detector",
+        storageClass="ArrowAstropy",
+        dimensions=("instrument", "visit", "detector"),
+        multiple=True,
+        deferLoad=True,
+    )
+    forcedSourceTable = Output(
+        doc="Those of the patch's objects, with the columns of Rubin's schemas",
+        name="object_forced_source",
+        storageClass="ArrowAstropy",
+        dimensions=_PATCH,
+    )
+
+
+class ForcedSourceTableConfig(PipelineTaskConfig, pipelineConnections=ForcedSourceTableConnections):  # type: ignore[call-arg]
+    """Configuration of `ForcedSourceTableTask`."""
+
+    release = ChoiceField[str](
+        doc="Whose columns the table has",
+        allowed={"dp1": "those of Data Preview 1", "dp02": "those of Data Preview 0.2"},
+        default="dp1",
+    )
+    table = ChoiceField[str](
+        doc="Which table of the schema it is",
+        allowed={"ForcedSource": "of objects", "ForcedSourceOnDiaObject": "of DIA objects"},
+        default="ForcedSource",
+    )
+    id_generator = SkyMapIdGeneratorConfig.make_field(doc="How the ids of DP0.2's rows are made")
+
+
+class ForcedSourceTableTask(PipelineTask):
+    """Collects the forced sources of a patch's objects, or DIA objects, by visit and detector."""
+
+    ConfigClass = ForcedSourceTableConfig
+    _DefaultName = "forcedSourceTable"
+
+    config: Any
+
+    def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
+        """Read the rows of the patch, one table after the other, and write them as one.
+
+        Raises
+        ------
+        NoWorkFound
+            If there are none.
+        """
+        data_id = butlerQC.quantum.dataId
+        handles = butlerQC.get(inputRefs)["visitTables"]
+        # Whatever the order in which the graph lists them, the table is the same.
+        handles.sort(key=lambda handle: (handle.dataId["visit"], handle.dataId["detector"]))
+        tables = (handle.get() for handle in handles)
+        parts = [_of_patch(table, data_id["tract"], data_id["patch"]) for table in tables]
+        ids = self.config.id_generator.apply(data_id)
+        butlerQC.put(self.run(parts, skymap=data_id["skymap"], ids=ids), outputRefs)
+
+    def run(self, visitTables: Sequence[Table], *, skymap: str, ids: IdGenerator) -> Struct:
+        """Stack the measurements of a patch's objects.
+
+        Parameters
+        ----------
+        visitTables
+            What `ForcedPhotVisitTask` measured of them on each image.
+        skymap
+            Its name.
+        ids
+            Makes the ids of DP0.2's rows.
+
+        Returns
+        -------
+        A Struct with the table as ``forcedSourceTable``.
+
+        Raises
+        ------
+        NoWorkFound
+            If there are no measurements.
+        """
+        parts = [{name: np.asarray(table[name]) for name in table.colnames} for table in visitTables if len(table)]
+        if not parts:
+            raise NoWorkFound("No object of the patch is on an image.")
+        table = build_forced_table(self.config.release, self.config.table, parts, skymap=skymap, ids=ids)
+        self.log.info("Collected %d rows of %d images", len(table), len(parts))
+        return Struct(forcedSourceTable=table)
+
+
+def _of_patch(table: Table, tract: int, patch: int) -> Table:
+    return table[(np.asarray(table["tract"]) == tract) & (np.asarray(table["patch"]) == patch)]

@@ -1,0 +1,229 @@
+"""Forced sources of visits and their tables by patch: as the simulation measures them, and with parts missing."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from lsst.daf.butler import Butler, CollectionType
+from lsst.pipe.base import NoWorkFound, Pipeline
+from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
+from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
+
+from forcedphot.driver import as_exposure
+from forcedphot.errors import ConfigurationError
+from forcedphot.exposure import Exposure
+from forcedphot.id_generator import IdGenerator
+from forcedphot.survey import SimulatedSurvey
+from forcedphot.survey.profiles import PROFILES
+from forcedphot.tasks import ForcedPhotVisitConfig, ForcedPhotVisitTask, ForcedSourceTableTask
+from forcedphot.tasks.forced_phot_visit import nearest_patches
+from forcedphot.tasks.forced_sources import UNPLACED, ForcedTargets
+
+PIPELINES = Path(str(files("forcedphot") / "pipelines"))
+VISIT = {"instrument": "LSSTComCam", "visit": 2024110800245, "detector": 4}
+N_COLUMNS = 28
+"""Columns of DP1's tables."""
+
+
+@pytest.fixture(scope="module")
+def survey(simulated: Callable[[str], SimulatedSurvey]) -> Iterator[tuple[Butler, SimulatedSurvey]]:
+    found = simulated("dp1")
+    with Butler.from_config(str(found.repository), writeable=True, collections=found.collection) as butler:
+        yield butler, found
+
+
+def execute(found: SimulatedSurvey, inputs: list[str], output: str, where: str = "") -> Butler:
+    """Run the pipeline in this process, and return a Butler of its outputs."""
+    butler = SimplePipelineExecutor.prep_butler(str(found.repository), inputs, output)
+    try:
+        executor = SimplePipelineExecutor.from_pipeline_filename(
+            str(PIPELINES / "dp1-forced-visit.yaml"), butler=butler, where=where
+        )
+        executor.run(register_dataset_types=True)
+    except BaseException:
+        butler.close()
+        raise
+    return butler
+
+
+def assert_same(found: Table, expected: Table) -> None:
+    assert found.colnames == expected.colnames
+    for name in expected.colnames:
+        assert found[name].dtype == expected[name].dtype
+        assert found[name].unit == expected[name].unit
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_tables_are_those_of_the_survey(survey: tuple[Butler, SimulatedSurvey]) -> None:
+    butler, found = survey
+    with execute(found, [found.collection], "u/forced_visit") as output:
+        tables: dict[tuple[str, int], Table] = {
+            (name, ref.dataId["patch"]): output.get(ref)
+            for name in ("object_forced_source", "dia_object_forced_source")
+            for ref in output.query_datasets(name, collections="u/forced_visit", find_first=True)
+        }
+    assert len(tables) == 4
+    for (name, patch), table in tables.items():
+        expected = butler.get(name, skymap="lsst_cells_v1", tract=5063, patch=patch)
+        target = "objectId" if name == "object_forced_source" else "diaObjectId"
+        for each in (table, expected):
+            each.sort([target, "visit", "detector"])
+        assert len(table.colnames) == N_COLUMNS
+        if target == "diaObjectId":
+            # Those in the border of the outermost patches belong to no patch of the simulation.
+            table = table[np.isin(table[target], expected[target])]
+        assert len(expected) > 10
+        assert_same(table, expected)
+    ids = [set(tables["dia_object_forced_source", patch]["diaObjectId"]) for patch in (14, 15)]
+    assert ids[0].isdisjoint(ids[1])
+    assert ids[0] | ids[1] <= set(butler.get("dia_object", skymap="lsst_cells_v1", tract=5063)["diaObjectId"])
+
+
+def test_a_missing_difference_image_costs_its_fluxes_only(survey: tuple[Butler, SimulatedSurvey]) -> None:
+    butler, found = survey
+    butler.collections.register("some", CollectionType.TAGGED)
+    for name in ("visit_image", "difference_image", "deep_coadd", "object", "dia_object"):
+        refs = butler.query_datasets(name)
+        is_missing = [name == "difference_image" and ref.dataId["detector"] == VISIT["detector"] for ref in refs]
+        butler.registry.associate("some", itertools.compress(refs, np.logical_not(is_missing)))
+    with execute(found, ["some"], "u/no_difference", f"visit={VISIT['visit']}") as output:
+        table = output.get("object_forced_source", skymap="lsst_cells_v1", tract=5063, patch=14)
+    without = table["detector"] == VISIT["detector"]
+    assert without.sum() > 0
+    assert np.isfinite(table["psfFlux"][without]).mean() > 0.9
+    assert np.isnan(table["psfDiffFlux"][without]).all()
+    assert table["psfDiffFlux_flag"][without].all()
+    assert table["diff_PixelFlags_nodataCenter"][without].all()
+    assert np.isfinite(table["psfDiffFlux"][~without]).all()
+
+
+def test_a_table_without_a_column_is_named(survey: tuple[Butler, SimulatedSurvey]) -> None:
+    butler, found = survey
+    where = {"skymap": "lsst_cells_v1", "tract": 5063}
+    table = butler.get("object", where)
+    table.remove_column("coord_ra")
+    butler.collections.register("broken")
+    butler.put(table, "object", where, run="broken")
+    with pytest.raises(Exception, match=r"object of .*tract: 5063.* has no column coord_ra"):
+        execute(found, ["broken", found.collection], "u/broken", f"visit={VISIT['visit']} AND detector=4")
+
+
+@pytest.fixture(scope="module")
+def image(survey: tuple[Butler, SimulatedSurvey]) -> Exposure:
+    return as_exposure(survey[0].get("visit_image", VISIT))
+
+
+def targets_on(image: Exposure, n: int = 4) -> ForcedTargets:
+    assert image.wcs is not None
+    x = np.linspace(50.0, 350.0, n)
+    ra, dec = image.wcs.pixel_to_sky(x, x)
+    table = Table({"diaObjectId": np.arange(n), "ra": np.degrees(ra), "dec": np.degrees(dec)})
+    return ForcedTargets.of_dia_objects(table).placed(5063, 14)
+
+
+def test_an_image_without_a_psf_gives_flagged_rows(image: Exposure) -> None:
+    task = ForcedPhotVisitTask(config=ForcedPhotVisitConfig())
+    bare = dataclasses.replace(image, psf=None)
+    result = task.run(bare, image, [targets_on(image)], [targets_on(image, 2)])
+    tables = (result.forcedSources, result.diaForcedSources)
+    assert [len(table) for table in tables] == [4, 2]
+    for table in tables:
+        assert np.isnan(table["psfFlux"]).all()
+        for flag in ("psfFlux_flag", "invalidPsfFlag", "pixelFlags"):
+            assert table[flag].all(), flag
+        assert np.isfinite(table["psfDiffFlux"]).all()
+    assert task.metadata["n_rows"] == 6
+
+
+def test_an_image_without_objects_is_no_work(image: Exposure) -> None:
+    task = ForcedPhotVisitTask(config=ForcedPhotVisitConfig())
+    with pytest.raises(NoWorkFound, match="no object on the image"):
+        task.run(image, None, [], [])
+    elsewhere = dataclasses.replace(targets_on(image), dec_deg=np.full(4, 80.0))
+    with pytest.raises(NoWorkFound, match="no object on the image"):
+        task.run(image, None, [elsewhere], [])
+    assert len(task.run(image, None, [elsewhere], [targets_on(image)]).forcedSources) == 0
+
+
+def test_a_patch_without_rows_is_no_work(image: Exposure) -> None:
+    task = ForcedSourceTableTask(config=ForcedSourceTableTask.ConfigClass())
+    visit_task = ForcedPhotVisitTask(config=ForcedPhotVisitConfig())
+    table = visit_task.run(image, None, [targets_on(image)], []).forcedSources
+    for tables in ([], [table[:0]]):
+        with pytest.raises(NoWorkFound, match="No object of the patch"):
+            task.run(tables, skymap="map", ids=IdGenerator())
+    made = task.run([table[:0], table], skymap="map", ids=IdGenerator()).forcedSourceTable
+    assert list(made["objectId"]) == [0, 1, 2, 3]
+    assert set(made["patch"]) == {14}
+
+
+def square(x0: float, y0: float, side: float) -> ConvexPolygon:
+    corners = [(x0, y0), (x0 + side, y0), (x0 + side, y0 + side), (x0, y0 + side)]
+    return ConvexPolygon([UnitVector3d(LonLat.fromDegrees(*corner)) for corner in corners])
+
+
+def test_positions_are_in_the_patch_whose_middle_is_nearest(rng: np.random.Generator) -> None:
+    """Patches of 0.1 deg that overlap by 0.02, at the equator."""
+    regions = {
+        10 * row + column: square(0.1 * column - 0.01, 0.1 * row - 0.01, 0.12)
+        for row in (0, 1)
+        for column in (0, 1, 2)
+    }
+    del regions[12]
+    ra, dec = rng.uniform(-0.02, 0.32, 500), rng.uniform(-0.02, 0.22, 500)
+    table = Table({"diaObjectId": np.arange(500), "ra": ra, "dec": dec})
+    found = nearest_patches(ForcedTargets.of_dia_objects(table), regions)
+    column, row = np.clip(ra // 0.1, 0, 2), np.clip(dec // 0.1, 0, 1)
+    inner = 10 * row + column
+    off_grid = (ra < -0.01) | (ra > 0.31) | (dec < -0.01) | (dec > 0.21)
+    beside = inner == 12
+    usual = ~off_grid & ~beside
+    # Within an arc second of the patches' sides, the sphere's curvature decides.
+    sharp = np.minimum(np.abs((ra + 0.05) % 0.1 - 0.05), np.abs((dec + 0.05) % 0.1 - 0.05)) > 3e-4
+    np.testing.assert_array_equal(found[usual & sharp], inner[usual & sharp])
+    assert (found[off_grid] == UNPLACED).all()
+    assert {UNPLACED} < set(found[beside & ~off_grid]) <= {UNPLACED, 11, 2, 1}
+    assert (nearest_patches(ForcedTargets.of_dia_objects(table), {}) == UNPLACED).all()
+
+
+def test_configuration_decides_what_is_read_and_made() -> None:
+    config = ForcedPhotVisitConfig()
+    config.doDiaObjects = config.doDifference = False
+    config.objectsByPatch = True
+    config.visitImageStorageClass = "ForcedPhotExposure"
+    connections = config.ConnectionsClass(config=config)
+    assert connections.inputs == {"visitImage", "objects"}
+    assert connections.outputs == {"forcedSources"}
+    assert set(connections.objects.dimensions) == {"skymap", "tract", "patch"}
+    assert connections.visitImage.storageClass == "ForcedPhotExposure"
+    config.doObjects = False
+    with pytest.raises(ConfigurationError, match="nothing to measure"):
+        config.validate()
+
+
+@pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_pipelines_use_the_names_of_their_profiles(path: Path) -> None:
+    name, _, what = path.stem.partition("-")
+    pipeline = Pipeline.fromFile(str(path))
+    graph = pipeline.to_graph()
+    assert set(pipeline.subsets) == {what}
+    assert set(pipeline.subsets[what]) == set(pipeline.task_labels)
+    known: dict[str, Any] = {dataset.name: dataset for dataset in PROFILES[name].datasets.values()}
+    tables = {"forced_source", "dia_forced_source", "coadd_forced"} & set(PROFILES[name].datasets)
+    made = {
+        dataset
+        for task in graph.tasks.values()
+        for dataset in (o.dataset_type_name for o in task.outputs.values())
+    }
+    assert {PROFILES[name].datasets[table].name for table in tables} <= made
+    for task in graph.tasks.values():
+        for edge in task.inputs.values():
+            if edge.dataset_type_name not in made:
+                assert edge.storage_class_name == known[edge.dataset_type_name].storage_class
+                assert set(edge.raw_dimensions) == set(known[edge.dataset_type_name].dimensions)
