@@ -1,0 +1,321 @@
+"""Queries on Parquet files read in place: each in a database of its own, with limits, and closed to all else."""
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .adql import Translation, translate
+from .errors import QueryError, QueryLimitError
+from .scopes import RAW_DEC
+from .shapes import DEFINITIONS
+from .sky_index import INDEX_COLUMN
+from .tables import ColumnMetadata, TableSource, memory_table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+UPLOAD_SCHEMA = "TAP_UPLOAD"
+_ROWS_PER_BATCH = 20_000
+_FLOATS = {"halffloat", "float", "double"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one query may use.
+
+    Parameters
+    ----------
+    seconds
+        Wall-clock time, from its start until the last row is fetched.
+    memory_mib
+        Memory of the database; it writes nothing to disk.
+    rows
+        Rows of the result; the rest is cut off, and the result says so.
+    upload_rows
+        Rows of each table that comes with the query.
+    threads
+        Threads that work on it.
+    """
+
+    seconds: float = 60.0
+    memory_mib: int = 2048
+    rows: int = 1_000_000
+    upload_rows: int = 100_000
+    threads: int = 2
+
+
+class Engine:
+    """Answers queries on tables.
+
+    Parameters
+    ----------
+    tables
+        All that can be queried.
+    limits
+        Those of each query.
+    """
+
+    def __init__(self, tables: Iterable[TableSource], limits: Limits | None = None) -> None:
+        self.tables = {table.name.lower(): table for table in tables}
+        self.limits = limits or Limits()
+
+    def query(
+        self, text: str, uploads: Mapping[str, "pa.Table"] | None = None, max_rows: int | None = None
+    ) -> "QueryResult":
+        """Start a query.
+
+        Parameters
+        ----------
+        text
+            One query in ADQL.
+        uploads
+            Tables that it can name as TAP_UPLOAD.name.
+        max_rows
+            The most rows to return (MAXREC); never more than the limits allow.
+
+        Returns
+        -------
+        The result, which reads rows as they are asked for; close it, or use it in ``with``.
+
+        Raises
+        ------
+        QueryError
+            If the query cannot be run.
+        QueryLimitError
+            If it needs more than the limits allow.
+        """
+        tables = dict(self.tables)
+        for name, data in (uploads or {}).items():
+            if data.num_rows > self.limits.upload_rows:
+                message = (
+                    f"table {name!r} has {data.num_rows} rows; at most {self.limits.upload_rows} can be uploaded"
+                )
+                raise QueryLimitError(message)
+            table = memory_table(f"{UPLOAD_SCHEMA}.{name}", data)
+            tables[table.name.lower()] = table
+        rows = self.limits.rows if max_rows is None else min(max_rows, self.limits.rows)
+        # one row more tells whether there are more
+        translation = translate(text, tables, rows + 1)
+        return QueryResult(translation, self.limits, rows)
+
+
+class QueryResult:
+    """The rows of a query, read as they are asked for.
+
+    Parameters
+    ----------
+    translation
+        The query.
+    limits
+        What it may use.
+    rows
+        The most rows to return.
+    """
+
+    def __init__(self, translation: Translation, limits: Limits, rows: int) -> None:
+        self._rows_left = rows
+        self._limits = limits
+        self._stopped_by = ""
+        self.overflow = False
+        """Whether there are more rows than were returned; known after the last one."""
+        self._database = _connect(limits)
+        self._timer = threading.Timer(
+            limits.seconds, self._stop, [f"it took more than {limits.seconds:g} seconds"]
+        )
+        self._timer.daemon = True
+        self._timer.start()
+        try:
+            with self._errors():
+                _fill(self._database, translation.tables)
+                self._reader: Any = self._database.sql(translation.sql).to_arrow_reader(_ROWS_PER_BATCH)
+        except BaseException:
+            self.close()
+            raise
+        self.schema = _result_schema(self._reader.schema, translation.columns)
+        """Arrow's schema; what is known of columns is in the fields' metadata."""
+        pairs = zip(translation.columns, self.schema, strict=True)
+        self.columns = tuple(replace(column, datatype=str(item.type)) for column, item in pairs)
+
+    def __iter__(self) -> Iterator["pa.RecordBatch"]:
+        """Yield the rows.
+
+        Raises
+        ------
+        QueryError
+            If a value cannot be computed.
+        QueryLimitError
+            If the query was stopped.
+        """
+        import pyarrow as pa
+
+        while True:
+            if self._stopped_by:  # while no row was asked for, which the database does not notice
+                raise QueryLimitError(f"The query was stopped: {self._stopped_by}.")
+            with self._errors():
+                try:
+                    batch = self._reader.read_next_batch()
+                except StopIteration:
+                    break
+                arrays = [array.cast(item.type) for array, item in zip(batch.columns, self.schema, strict=True)]
+            if batch.num_rows > self._rows_left:
+                self.overflow = True
+            kept = pa.record_batch(arrays, schema=self.schema).slice(0, self._rows_left)
+            self._rows_left -= kept.num_rows
+            if kept.num_rows:
+                yield kept
+            if self.overflow:
+                break
+        self.close()
+
+    def read_all(self) -> "pa.Table":
+        """Return all rows at once."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(list(self), schema=self.schema)
+
+    def cancel(self) -> None:
+        """Stop the query, from any thread."""
+        self._stop("it was cancelled")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._timer.cancel()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stop(self, reason: str) -> None:
+        import duckdb
+
+        self._stopped_by = self._stopped_by or reason
+        # it may be closed just now, by the thread that reads
+        with contextlib.suppress(duckdb.ConnectionException):
+            self._database.interrupt()
+
+    def _errors(self) -> "_DatabaseErrors":
+        return _DatabaseErrors(self)
+
+    def describe_error(self, error: BaseException) -> QueryError | QueryLimitError:
+        """Word an error of the database for the one who asks."""
+        import duckdb
+
+        text = str(error)
+        if self._stopped_by:
+            return QueryLimitError(f"The query was stopped: {self._stopped_by}.")
+        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+            message = f"The query was stopped: it needs more than {self._limits.memory_mib} MiB of memory."
+            return QueryLimitError(message)
+        return QueryError(f"the query cannot be run: {text.splitlines()[0] if text else type(error).__name__}")
+
+
+class _DatabaseErrors:
+    """Turns errors of the database into ours."""
+
+    def __init__(self, result: QueryResult) -> None:
+        self._result = result
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import duckdb
+        import pyarrow as pa
+
+        if isinstance(error, duckdb.Error | pa.ArrowException | OSError):
+            raise self._result.describe_error(error) from None
+
+
+def _connect(limits: Limits) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    return duckdb.connect(
+        config={
+            "threads": limits.threads,
+            "memory_limit": f"{limits.memory_mib}MiB",
+            "max_temp_directory_size": "0B",
+            "temp_directory": "",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "python_enable_replacements": False,
+            "ieee_floating_point_ops": False,
+        }
+    )
+
+
+def _fill(database: "duckdb.DuckDBPyConnection", tables: Iterable[TableSource]) -> None:
+    """Define the tables of a query, then close the database to all else."""
+    database.execute("SET parquet_metadata_cache = true")
+    database.execute("SET error_on_division_by_zero = false")
+    # from bounds in the files, which leave NaN out, this optimizer concludes that there is none
+    database.execute("SET disabled_optimizers = 'statistics_propagation'")
+    for macro in DEFINITIONS:
+        database.execute(macro)
+    files = [str(file.absolute()) for table in tables for file in table.files]
+    database.execute(f"SET allowed_paths = {_list(files)}")
+    for number, table in enumerate(tables):
+        schema, _, name = table.name.partition(".")
+        database.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
+        target = f"{_quoted(schema)}.{_quoted(name)}"
+        if table.data is None:
+            rows = f"read_parquet({_list([str(file.absolute()) for file in table.files])})"
+            database.execute(f"CREATE VIEW {target} AS SELECT {_selection(table)} FROM {rows}")  # noqa: S608
+        else:
+            database.register(f"data_{number}", table.data)
+            database.execute(f"CREATE TABLE {target} AS SELECT {_selection(table)} FROM data_{number}")  # noqa: S608
+            database.unregister(f"data_{number}")
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+
+
+def _selection(table: TableSource) -> str:
+    """List a table's columns; NaN is made NULL, as it is in Rubin's databases: it is in no range."""
+    parts = []
+    for column in table.columns.values():
+        name = _quoted(column.name)
+        is_float = column.datatype in _FLOATS
+        parts.append(f"CASE WHEN NOT isnan({name}) THEN {name} END AS {name}" if is_float else name)
+    if table.files and table.ra is not None and table.dec is not None:
+        parts.append(f"{_quoted(table.columns[table.dec.lower()].name)} AS {RAW_DEC}")
+    if table.has_index:
+        parts.append(_quoted(INDEX_COLUMN))
+    return ", ".join(parts)
+
+
+def _result_schema(schema: "pa.Schema", columns: Iterable[ColumnMetadata]) -> "pa.Schema":
+    """Describe fields, and put integers and floats for the database's own wide types."""
+    import pyarrow as pa
+
+    fields = []
+    for item, column in zip(schema, columns, strict=True):
+        kind = item.type
+        if pa.types.is_decimal(kind):
+            kind = pa.int64() if kind.scale == 0 else pa.float64()
+        elif pa.types.is_null(kind):
+            kind = pa.string()
+        known = {key: getattr(column, key) for key in ("unit", "ucd", "utype", "description", "xtype")}
+        metadata = {key: value for key, value in known.items() if value}
+        fields.append(pa.field(column.name, kind, metadata=metadata))
+    return pa.schema(fields)
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _list(texts: Iterable[str]) -> str:
+    escaped = (text.replace("'", "''") for text in texts)
+    return f"[{', '.join(f"'{text}'" for text in escaped)}]"

@@ -1,0 +1,93 @@
+"""A table's order on the sky: HEALPix numbers that let a search skip what is far away.
+
+Numbers are those of order 29 in the nested scheme, as HATS catalogs have them; rows that are near
+on the sky have near numbers, so that few groups of rows of an ordered file hold what a circle holds.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+INDEX_COLUMN = "_healpix_29"
+ORDER = 29
+ROWS_PER_GROUP = 30_000
+
+_LARGEST_RADIUS_DEG = 30.0
+"""Circles beyond it are searched without the index: they hold much of the sky."""
+
+_FINEST_ORDER = 22
+_PIXEL_DEG = math.degrees(math.sqrt(math.pi / 3))
+"""Size of a pixel of order 0."""
+
+
+def healpix_numbers(ra: npt.ArrayLike, dec: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Number positions.
+
+    Parameters
+    ----------
+    ra, dec
+        ICRS, degrees, shape (n,).
+
+    Returns
+    -------
+    HEALPix numbers of order 29, nested; -1 where a position is not finite.
+    """
+    import hpgeom
+
+    longitude, latitude = np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
+    numbers = np.full(len(longitude), -1, dtype=np.int64)
+    finite = np.isfinite(longitude) & (np.abs(latitude) <= 90.0)
+    numbers[finite] = hpgeom.angle_to_pixel(1 << ORDER, longitude[finite] % 360.0, latitude[finite])
+    return numbers
+
+
+def healpix_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]:
+    """Find the numbers that a circle's positions can have.
+
+    Parameters
+    ----------
+    ra, dec, radius
+        ICRS, degrees.
+
+    Returns
+    -------
+    First and last number of each range, in order; they cover the circle, and more. Empty where the
+    circle is too large for the index to be of use.
+    """
+    import hpgeom
+
+    if radius > _LARGEST_RADIUS_DEG:
+        return []
+    order = min(_FINEST_ORDER, max(0, math.floor(math.log2(_PIXEL_DEG / max(radius, 1e-9)))))
+    # a little more than asked for, as positions on the rim are rounded
+    circle = (ra % 360.0, dec, radius * (1 + 1e-9) + 1e-9)
+    pixels = np.sort(hpgeom.query_circle(1 << order, *circle, inclusive=True))
+    ends = np.flatnonzero(np.diff(pixels) > 1)
+    first, last = pixels[np.r_[0, ends + 1]], pixels[np.r_[ends, len(pixels) - 1]]
+    shift = 2 * (ORDER - order)
+    return list(zip((first << shift).tolist(), (((last + 1) << shift) - 1).tolist(), strict=True))
+
+
+def write_indexed(source: Path, target: Path, ra: str, dec: str) -> None:
+    """Copy a Parquet file with the HEALPix number of each row, ordered by it.
+
+    Parameters
+    ----------
+    source, target
+        Parquet files; all rows are held in memory once.
+    ra, dec
+        Names of the columns of the position, ICRS, degrees.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(source)
+    if INDEX_COLUMN in table.column_names:
+        table = table.drop_columns([INDEX_COLUMN])
+    angles = [table.column(name).cast(pa.float64()).to_numpy() for name in (ra, dec)]
+    numbers = healpix_numbers(*angles)
+    order = np.argsort(numbers, kind="stable")
+    table = table.append_column(INDEX_COLUMN, pa.array(numbers)).take(pa.array(order))
+    pq.write_table(table, target, row_group_size=ROWS_PER_GROUP)
