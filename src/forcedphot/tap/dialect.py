@@ -251,8 +251,10 @@ def _fault(node: exp.Expr) -> str | None:
         return f"CAST knows the types {', '.join(sorted(set(_TYPES.values())))}"
     if isinstance(node, exp.SetOperation) and (arguments.get("by_name") or arguments.get("on")):
         return "set operations match columns by their order"
-    if isinstance(node, exp.Star) and _given(node):
-        return "a star stands alone"
+    if isinstance(node, exp.Star) and (_given(node) or not _may_be_star(node)):
+        return "a star stands alone, after SELECT or in COUNT(*)"
+    if isinstance(node, exp.In) and not (arguments.get("expressions") or arguments.get("query")):
+        return "IN takes a list or a sub-query, in parentheses"
     if isinstance(node, exp.Select) and not any(_is_written(item) for item in node.expressions):
         return "expected SELECT and a list of columns"
     if isinstance(node, exp.Select) and (arguments.get("kind") or arguments.get("operation_modifiers")):
@@ -273,6 +275,12 @@ def _fault(node: exp.Expr) -> str | None:
     if isinstance(node, exp.Anonymous) and not isinstance(node.this, str):
         return "expected the name of a function"
     return None
+
+
+def _may_be_star(star: exp.Star) -> bool:
+    item = star.parent if isinstance(star.parent, exp.Column) else star
+    # that COUNT is the function is seen to when its arguments are
+    return isinstance(item.parent, exp.Select) or (item is star and isinstance(item.parent, exp.Anonymous))
 
 
 def _is_written(item: exp.Expr) -> bool:

@@ -83,9 +83,9 @@ class ShapeReader:
         value, wanted = call.expressions
         if not isinstance(value, exp.Column) or not (isinstance(wanted, exp.Literal) and wanted.is_string):
             raise QueryError("IN_UNIT takes a column and a unit in quotes", place(call))
-        resolved: Resolved = value.meta["resolved"]
-        if not resolved.column.unit:
-            raise QueryError(f"the unit of {resolved.column.name} is not known", place(value))
+        resolved: Resolved | None = value.meta.get("resolved")
+        if resolved is None or not resolved.column.unit:
+            raise QueryError(f"the unit of {value.name} is not known", place(value))
         try:
             own, other = units.Unit(resolved.column.unit), units.Unit(wanted.name)
             factor = float((1.0 * own).to_value(other))
