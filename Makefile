@@ -7,7 +7,7 @@ ARGS ?=
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean environment environment-bench
+.PHONY: help demo report test lint bench clean environment environment-bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -15,6 +15,10 @@ help: ## this list
 
 demo: environment ## simulate an image, measure it, and compare with the truth (demo_output/)
 	@$(BIN)/forcedphot demo --output demo_output
+
+report: environment ## simulate a survey, and compare its catalogs with the truth (report_output/)
+	@$(BIN)/forcedphot simulate report_output/dp1
+	@$(BIN)/forcedphot report report_output/dp1 --output report_output
 
 test: environment ## run the tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
@@ -30,7 +34,7 @@ bench: environment-bench ## measure speed and memory beside photutils and sep (b
 	done
 
 clean: ## remove what runs have left; the environment stays
-	@rm -rf demo_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf demo_output report_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

@@ -12,6 +12,7 @@ _COMMANDS = {
     "inspect": "Tell what is in an image file.",
     "measure": "Measure fluxes at the positions of a catalog.",
     "plugins": "List what can be measured, with fields and settings.",
+    "report": "Compare the catalogs of a simulated survey with the truth.",
     "show": "Draw an image with its mask, and positions of a catalog on it.",
     "simulate": "Simulate a survey in a Butler repository.",
 }

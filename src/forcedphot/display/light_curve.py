@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TIME_COLUMNS = ("midpointMjdTai", "expMidptMJD", "midPointTai", "mjd", "MJD")
 """Names of columns of times, MJD."""
 
-_BANDS = {
+BAND_STYLES = {
     "u": ("#6a51a3", "o"),
     "g": ("#2b8c4a", "^"),
     "r": ("#c8372d", "s"),
@@ -27,6 +27,7 @@ _BANDS = {
     "z": ("#1f5fa8", "D"),
     "y": ("#444444", "p"),
 }
+"""Colour and symbol of each band."""
 
 
 def plot_light_curve(
@@ -80,7 +81,9 @@ def plot_light_curve(
     axes = figure.add_subplot(1, 1, 1)
     axes.axhline(0.0, color=GUIDE, lw=0.8, alpha=0.6)
     names = np.asarray(table["band"]).astype(str)
-    for band in sorted(set(names), key=lambda name: (list(_BANDS).index(name) if name in _BANDS else 99, name)):
+    for band in sorted(
+        set(names), key=lambda name: (list(BAND_STYLES).index(name) if name in BAND_STYLES else 99, name)
+    ):
         chosen = shown & (names == band)
         _draw_band(axes, band, mjd, value, error, chosen, flagged)
     unit = str(table[flux].unit or "")
@@ -104,7 +107,7 @@ def _draw_band(
     chosen: BoolArray,
     flagged: BoolArray,
 ) -> None:
-    colour, marker = _BANDS.get(band, (FLAGGED, "X"))
+    colour, marker = BAND_STYLES.get(band, (FLAGGED, "X"))
     for rows, face, alpha, note in (
         (chosen & ~flagged, colour, 0.9, ""),
         (chosen & flagged, "none", 0.5, ", flagged"),

@@ -1,0 +1,80 @@
+"""forcedphot report: the catalogs of a simulated survey beside the truth."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .command import Command, say
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+_EXPLANATIONS = {
+    "completeness": "Completeness: sources by true magnitude, and how many of them are found",
+    "purity": "Purity: objects by measured magnitude, and how many of them are real",
+    "pulls": "Pulls, (measured - true) / error, of PSF fluxes of isolated constant stars (visit 0: all)",
+    "floor": "Measured / true PSF flux of bright isolated stars: offset from 1, scatter, and what is left of it",
+    "colours": "Measured less true r - i of isolated stars, by true magnitude in r",
+}
+
+
+@click.command("report", cls=Command)
+@click.argument("repository", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("forcedphot-report"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where to write report.json and report.png; earlier ones are replaced.",
+)
+def command(repository: Path, output: Path) -> None:
+    """Compare the catalogs of the simulated survey REPOSITORY with the truth.
+
+    Completeness and purity against magnitude, PSF fluxes of isolated stars on visit images, differences and
+    coadds, and their colours: as tables, as numbers in report.json, and as a figure, report.png. Surveys of the
+    profiles dp1 and dp02 have what is needed.
+    """
+    from ..errors import OutputError
+    from ..survey.report import make_report
+    from .report_figure import plot_report
+
+    report = make_report(repository)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "report.json").write_text(json.dumps(_plain(report.tables()), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{error.filename} cannot be written: {error.strerror}.") from error
+    plot_report(report, output / "report.png", title=str(repository), overwrite=True)
+    for name, table in report.tables().items():
+        say(f"\n{_EXPLANATIONS[name]}\n")
+        say(_as_text(table))
+    say(f"\nreport.json and report.png are in {output}")
+
+
+def _as_text(table: Table) -> str:
+    shown = table.copy(copy_data=False)
+    for name in shown.colnames:
+        if shown[name].dtype.kind == "f":
+            shown[name].info.format = ".1f" if name.startswith("mag_") else ".4f"
+    return "\n".join(shown.pformat(max_lines=-1, max_width=-1))
+
+
+def _plain(tables: dict[str, Table]) -> dict[str, list[dict[str, Any]]]:
+    """Return rows of plain numbers; JSON has no NaN, so that None stands for it."""
+    return {
+        name: [
+            {column: _number(value) for column, value in zip(table.colnames, row, strict=True)}
+            for row in table.as_array().tolist()
+        ]
+        for name, table in tables.items()
+    }
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
