@@ -3,11 +3,12 @@
 import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from lsst.daf.butler import Butler, DatasetType
+from lsst.daf.butler import Butler
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
 
 from forcedphot.catalog.source_catalog import SourceCatalog
@@ -36,17 +37,9 @@ class Inputs(NamedTuple):
 def survey(
     simulated: Callable[[str], SimulatedSurvey], forgotten_stack_names: None
 ) -> Iterator[tuple[Butler, SimulatedSurvey]]:
-    """The tiny HSC survey, with the schema of its reference as the pipelines have it."""
     found = simulated("hsc")
     importlib.import_module("forcedphot.butler")
-    with Butler.from_config(
-        str(found.repository), writeable=True, run="schemas", collections=found.collection
-    ) as butler:
-        butler.registry.registerDatasetType(
-            DatasetType("deepCoadd_ref_schema", (), "SourceCatalog", universe=butler.dimensions)
-        )
-        reference = butler.get(butler.query_datasets("deepCoadd_ref")[0])
-        butler.put(reference[:0], "deepCoadd_ref_schema")
+    with Butler.from_config(str(found.repository), collections=found.collection) as butler:
         yield butler, found
 
 
@@ -72,11 +65,11 @@ def task(inputs: Inputs) -> ForcedPhotCoaddTask:
 
 def test_a_graph_measures_every_reference_in_every_band(survey: tuple[Butler, SimulatedSurvey]) -> None:
     butler, found = survey
-    output = SimplePipelineExecutor.prep_butler(
-        str(found.repository), [found.collection, "schemas"], "u/forced_coadd"
-    )
+    output = SimplePipelineExecutor.prep_butler(str(found.repository), [found.collection], "u/forced_coadd")
     with output:
-        executor = SimplePipelineExecutor.from_task_class(ForcedPhotCoaddTask, butler=output)
+        executor = SimplePipelineExecutor.from_pipeline_filename(
+            str(files("forcedphot") / "pipelines" / "hsc-forced-coadd.yaml"), butler=output
+        )
         quanta = executor.run(register_dataset_types=True)
         refs = output.query_datasets("deepCoadd_forced_src", collections="u/forced_coadd", find_first=True)
         plugins = output.get("forcedPhotCoadd_config").measurement.plugins.names

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..exposure import Exposure
 from ..id_generator import IdGenerator
+from ..io.afw_table.reader import read_afw_table
 from ..io.parquet import read_parquet
 from .image_steps import images_of_patch
 from .plan import SurveyPlan
@@ -43,6 +44,8 @@ def _object_steps(plan: SurveyPlan) -> Iterator[Step]:
         if "reference" in datasets:
             catalogs = (Product(role, patch=patch.id, band=band) for role in _BY_BAND for band in bands)
             yield Step(_make_catalogs, coadds, (Product("reference", patch=patch.id), *catalogs))
+            if patch is plan.patches[0]:
+                yield Step(_take_schema, (Product("reference", patch=patch.id),), (Product("reference_schema"),))
         else:
             role = "object" if "patch" in datasets["object"].dimensions else "object_of_patch"
             of_patches.append(Product(role, patch=patch.id))
@@ -58,6 +61,11 @@ def _make_catalogs(plan: SurveyPlan, step: Step, files: Files) -> Made:
         product: catalogs[product.role][product.band] if product.band else found.reference
         for product in step.outputs
     }
+
+
+def _take_schema(plan: SurveyPlan, step: Step, files: Files) -> Made:  # noqa: ARG001 - of every step
+    (catalog,), (output,) = step.inputs, step.outputs
+    return {output: read_afw_table(files[catalog])[:0]}
 
 
 def _make_object_table(plan: SurveyPlan, step: Step, files: Files) -> Made:

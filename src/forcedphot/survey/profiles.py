@@ -91,6 +91,7 @@ ROLES = MappingProxyType(
         "visit_detector_table": "detectors of visits, a row each",
         "truth": "what was simulated",
         "reference": "objects detected on coadds of all bands: what forced measurement on coadds refers to",
+        "reference_schema": "the columns of all reference catalogs, without rows",
         "coadd_measured": "the reference's objects measured in one band, each by itself",
         "coadd_forced": "the reference's objects measured in one band at the reference's positions",
     }
@@ -194,6 +195,7 @@ _HSC = Profile(
             "coadd": DatasetName("deepCoadd_calexp", _COADD, "CellCoadd"),
             "template": DatasetName("deepDiff_template", _COADD, "CellCoadd"),
             "reference": DatasetName("deepCoadd_ref", _PATCH, "SourceCatalog"),
+            "reference_schema": DatasetName("deepCoadd_ref_schema", (), "SourceCatalog"),
             "coadd_measured": DatasetName("deepCoadd_meas", _COADD, "SourceCatalog"),
             "coadd_forced": DatasetName("deepCoadd_forced_src", _COADD, "SourceCatalog"),
             "truth": _TRUTH,
