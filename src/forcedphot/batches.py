@@ -173,6 +173,9 @@ class BatchRun:
                 error,
                 exc_info=error,
             )
+        for name in plugin.fields:
+            # Whatever it has written before it raised.
+            batch.columns[name][:] = self._catalog.columns[name][batch.rows]
         for i in range(len(batch)):
             part = slice(i, i + 1)
             single = self._batch(batch.exposure, batch.rows[part])
@@ -182,6 +185,8 @@ class BatchRun:
             except ForcedPhotError:
                 raise
             except Exception:  # noqa: BLE001
+                for name in plugin.fields:
+                    single.columns[name][:] = self._catalog.columns[name][single.rows]
                 plugin.fail(batch.columns, part, np.zeros(1, dtype=bool))
 
 

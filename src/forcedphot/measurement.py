@@ -83,8 +83,12 @@ class ForcedMeasurementTask(Task):
 
     @property
     def corrected_fluxes(self) -> list[str]:
-        """Fluxes that aperture corrections apply to, without ``_instFlux``."""
-        return [flux for plugin in [*self.plugins, *self.undeblended] for flux in plugin.corrected_fluxes]
+        """Fluxes that aperture corrections apply to, without ``_instFlux``.
+
+        Those of undeblended plugins are not among them: images have no correction of such a name, and the
+        configuration of `ApplyApCorrTask` gives them a proxy.
+        """
+        return [flux for plugin in self.plugins for flux in plugin.corrected_fluxes]
 
     def generateMeasCat(
         self,

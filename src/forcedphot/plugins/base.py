@@ -221,6 +221,11 @@ class ForcedPlugin(ABC):
         Mapping to record settings in that a reader of the table needs.
     reference_schema
         Schema of the reference catalog.
+
+    Attributes
+    ----------
+    fields
+        Names of the fields that it has declared.
     """
 
     ConfigClass: ClassVar[type[ForcedPluginConfig]] = ForcedPluginConfig
@@ -237,7 +242,9 @@ class ForcedPlugin(ABC):
         self.name = name
         self.reference_schema = reference_schema
         self._bad_slots: list[tuple[str, str]] = []
+        declared = len(schema)
         self.declare(schema, metadata)
+        self.fields = schema.getOrderedNames()[declared:]
 
     @abstractmethod
     def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:
