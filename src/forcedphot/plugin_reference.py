@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from . import catalog_calculation, plugins
 from .catalog.schema import Field, Schema
 from .errors import ConfigurationError
 from .references import REFERENCE_SCHEMA
+
+_log = logging.getLogger("lsst.forcedphot.plugins")
 
 _SLOTS = {
     "slot_Centroid": "base_TransformedCentroid",
@@ -76,11 +79,14 @@ def describe_plugin(name: str) -> PluginDescription:
     Raises
     ------
     ConfigurationError
-        If there is none of that name.
+        If there is none of that name, or it cannot be made.
     """
     if name not in catalog_calculation.registry:
         plugins.check_plugin_names([name])
-    return next(plugin for plugin in describe_plugins() if plugin.name == name)
+    found = next((plugin for plugin in describe_plugins() if plugin.name == name), None)
+    if found is None:
+        raise ConfigurationError(f"{name} cannot be described; a warning says why.")
+    return found
 
 
 def markdown() -> str:
@@ -115,10 +121,13 @@ def _describe_measurements(schema: Schema) -> list[PluginDescription]:
     described = []
     for name in _in_order(plugins.registry):
         registered: Any = plugins.registry[name]
-        config = registered.ConfigClass()
         before = schema.copy()
-        plugin = registered(config, name, schema, {}, _reference_schema())
-        described.append(_describe(name, "measurement", config, before, schema, plugin.corrected_fluxes))
+        try:
+            plugin = registered(registered.ConfigClass(), name, schema, {}, _reference_schema())
+        except Exception as error:  # noqa: BLE001 - it may be of another package
+            _log.warning("%s cannot be described: making it raised %r", name, error)
+            continue
+        described.append(_describe("measurement", plugin, before, schema, plugin.corrected_fluxes))
     return sorted(described, key=lambda plugin: plugin.name)
 
 
@@ -126,10 +135,9 @@ def _describe_calculations(schema: Schema) -> list[PluginDescription]:
     described = []
     for name in _in_order(catalog_calculation.registry):
         registered: Any = catalog_calculation.registry[name]
-        config = registered.ConfigClass()
         before = schema.copy()
-        registered(config, name, schema)
-        described.append(_describe(name, "calculation", config, before, schema, ()))
+        plugin = registered(registered.ConfigClass(), name, schema)
+        described.append(_describe("calculation", plugin, before, schema, ()))
     return sorted(described, key=lambda plugin: plugin.name)
 
 
@@ -139,18 +147,17 @@ def _in_order(registry: Any) -> list[str]:
 
 
 def _describe(
-    name: str, kind: str, config: Any, before: Schema, after: Schema, corrected: Iterable[str]
+    kind: str, plugin: Any, before: Schema, after: Schema, corrected: Iterable[str]
 ) -> PluginDescription:
     """Describe a plugin by what it has added to a schema."""
-    registered: Any = (plugins if kind == "measurement" else catalog_calculation).registry[name]
     return PluginDescription(
-        name,
+        plugin.name,
         kind,
-        _summary(registered),
-        registered.__module__,
-        registered.execution_order,
+        " ".join((inspect.getdoc(plugin) or "").partition("\n\n")[0].split()),
+        type(plugin).__module__,
+        plugin.execution_order,
         tuple(corrected),
-        tuple(_settings(config)),
+        tuple(_settings(plugin.config)),
         tuple(field for field in after if field.name not in before),
         tuple(item for item in sorted(after.aliases.items()) if item[0] not in before.aliases),
     )
@@ -176,13 +183,6 @@ def _settings(config: Any, prefix: str = "") -> Iterator[Setting]:
         elif name != "doMeasure":
             shown = repr(list(value)) if hasattr(value, "append") else repr(value)
             yield Setting(f"{prefix}{name}", shown, " ".join(str(field.doc).split()))
-
-
-def _summary(registered: type) -> str:
-    doc = inspect.getdoc(registered)
-    if not doc:
-        raise ConfigurationError(f"The plugin {registered.__name__} of {registered.__module__} has no docstring.")
-    return " ".join(doc.partition("\n\n")[0].split())
 
 
 def _escape(text: str) -> str:

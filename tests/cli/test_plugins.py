@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from forcedphot import ForcedMeasurementDriverConfig, ForcedMeasurementDriverTask
+from forcedphot.catalog.schema import Columns, Schema
 from forcedphot.catalog_calculation import registry as calculations
 from forcedphot.cli import main
+from forcedphot.conventions import BoolArray
 from forcedphot.plugin_reference import markdown
-from forcedphot.plugins import registry
+from forcedphot.plugins import ForcedPlugin, SourceBatch, registry
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
 
@@ -51,6 +54,30 @@ def test_unknown_names() -> None:
     result = CliRunner().invoke(main, ["plugins", "base_PsfFlx"])
     assert result.exit_code == 2
     assert "Did you mean base_PsfFlux?" in result.output
+
+
+class Broken(ForcedPlugin):
+    def declare(self, schema: Schema, metadata: dict[str, Any]) -> None:
+        raise KeyError("a field of another plugin")
+
+    def measure(self, batch: SourceBatch) -> None:
+        """Never called."""
+
+    def fail(self, columns: Columns, rows: slice, off_image: BoolArray) -> None:
+        """Never called."""
+
+
+def test_a_plugin_that_cannot_be_made_hides_no_other() -> None:
+    registry.register("test_Broken", Broken)
+    try:
+        result = CliRunner().invoke(main, ["plugins"])
+        alone = CliRunner().invoke(main, ["plugins", "test_Broken"])
+    finally:
+        del registry._dict["test_Broken"]
+    assert result.exit_code == 0
+    assert "test_Broken cannot be described: making it raised KeyError" in result.output
+    assert "base_PsfFlux" in result.output
+    assert alone.exit_code == 2
 
 
 @pytest.mark.parametrize("text", ["page", "command"])
