@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.timeseries import LombScargle
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forcedphot.survey import truth
@@ -138,6 +138,7 @@ def test_no_sources_have_no_flux() -> None:
     assert relative_flux(sources(0), "r", [EPOCH]).shape == (0, 1)
 
 
+@example("supernova", "r", 0.0, 470.375, 1.0, 0, [2.859517661286871e-11])
 @given(
     name=st.sampled_from(VARIABLE + TRANSIENT),
     band=st.sampled_from(["g", "r", "i"]),

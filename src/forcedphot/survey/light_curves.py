@@ -102,7 +102,9 @@ def _supernova(sources: Table, band: str, mjd: FloatArray) -> FloatArray:
     start, peak = _column(sources, "start_mjd"), _column(sources, "peak_mjd")
     risen = np.clip((mjd - start) / (peak - start), 0.0, 1.0)
     fallen = np.maximum(mjd - peak, 0.0) / (_column(sources, "timescale_day") * _SUPERNOVA_TIMESCALE[band])
-    result: FloatArray = risen**2 * (3 - 2 * risen) * 2 * np.exp(-fallen) / (1 + np.exp(-2 * fallen))
+    flux = risen**2 * (3 - 2 * risen) * 2 * np.exp(-fallen) / (1 + np.exp(-2 * fallen))
+    # Next to the peak, rounding can lift it above 1.
+    result: FloatArray = np.minimum(flux, 1.0)
     return result
 
 
