@@ -1,14 +1,20 @@
 """Fixtures that every test may use: golden data and random numbers."""
 
+import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from forcedphot.survey import SimulatedSurvey, simulate
+from forcedphot.survey.labels import add_label
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _GOLDEN_FOLDERS = (_REPOSITORY / "tests" / "data", _REPOSITORY.parent / "shared" / "golden")
@@ -35,18 +41,47 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimulatedSurvey]:
-    """Simulate the tiny survey of a profile when it is first asked for.
+    """Simulate the tiny survey of a profile when first asked for; all test processes share it, and only read.
 
     Each has an index of its own: the Butler remembers what it has read of one.
     """
-    folder = tmp_path_factory.mktemp("surveys")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "surveys"
+    folder.mkdir(exist_ok=True)
 
     @cache
     def find(profile: str) -> SimulatedSurvey:
-        index = folder / f"{profile}.yaml"
-        return simulate(folder / profile, profile=profile, size="tiny", index=index, n_processes=2, progress=False)
+        index, record = folder / f"{profile}.yaml", folder / f"{profile}.json"
+        with FileLock(folder / f"{profile}.lock"):
+            if not record.exists():
+                survey = simulate(
+                    folder / profile, profile=profile, size="tiny", index=index, n_processes=2, progress=False
+                )
+                record.write_text(json.dumps(asdict(survey), default=str), encoding="utf-8")
+        found = json.loads(record.read_text(encoding="utf-8"))
+        return SimulatedSurvey(**{**found, "repository": Path(found["repository"]), "index": index})
 
     return find
+
+
+@pytest.fixture(scope="module")
+def own_survey(
+    simulated: Callable[[str], SimulatedSurvey], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], SimulatedSurvey]:
+    """Copy the tiny survey of a profile, for a module whose tests write to it."""
+
+    @cache
+    def copy(profile: str) -> SimulatedSurvey:
+        survey = simulated(profile)
+        folder = tmp_path_factory.mktemp("own_survey")
+        shutil.copytree(survey.repository, folder / profile)
+        index = folder / "repos.yaml"
+        add_label(index, survey.label, folder / profile)
+        return replace(survey, repository=folder / profile, index=index)
+
+    return copy
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,9 @@ class Inputs(NamedTuple):
 
 @pytest.fixture(scope="module")
 def survey(
-    simulated: Callable[[str], SimulatedSurvey], forgotten_stack_names: None
+    own_survey: Callable[[str], SimulatedSurvey], forgotten_stack_names: None
 ) -> Iterator[tuple[Butler, SimulatedSurvey]]:
-    found = simulated("hsc")
+    found = own_survey("hsc")
     importlib.import_module("forcedphot.butler")
     with Butler.from_config(str(found.repository), collections=found.collection) as butler:
         yield butler, found

@@ -32,8 +32,8 @@ N_COLUMNS = 28
 
 
 @pytest.fixture(scope="module")
-def survey(simulated: Callable[[str], SimulatedSurvey]) -> Iterator[tuple[Butler, SimulatedSurvey]]:
-    found = simulated("dp1")
+def survey(own_survey: Callable[[str], SimulatedSurvey]) -> Iterator[tuple[Butler, SimulatedSurvey]]:
+    found = own_survey("dp1")
     with Butler.from_config(str(found.repository), writeable=True, collections=found.collection) as butler:
         yield butler, found
 
