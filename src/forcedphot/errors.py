@@ -5,7 +5,8 @@ Everything here is about a whole input (a table, an image, a configuration) that
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class ForcedPhotError(Exception):
@@ -66,6 +67,29 @@ class SimulationError(ForcedPhotError, RuntimeError):
     """A simulation whose processes died; what is complete stays, and it can be started again."""
 
     exit_code = 11
+
+
+class MissingExtraError(ForcedPhotError, ImportError):
+    """A package that is asked for by an extra of forcedphot only, and is not installed."""
+
+    exit_code = 12
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Say which extra has what is imported here.
+
+    Raises
+    ------
+    MissingExtraError
+        If a module is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{error.name} is not installed: pip install 'forcedphot[{extra}]'", name=error.name
+        ) from error
 
 
 class UnknownFieldError(ForcedPhotError, KeyError):

@@ -1,6 +1,7 @@
 """Imports go one way, and ``import forcedphot`` is free; every check has a twin that it must fail."""
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -84,6 +85,8 @@ HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 DISTRIBUTIONS = {
     "astro_metadata_translator": "astro-metadata-translator",
     "felis": "lsst-felis",
+    "lsst.ctrl.bps": "lsst-ctrl-bps",
+    "lsst.ctrl.mpexec": "lsst-ctrl-mpexec",
     "lsst.daf": "lsst-daf-butler",
     "lsst.images": "lsst-images",
     "lsst.pex": "lsst-pex-config",
@@ -94,6 +97,9 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 """Names under which packages are installed, where they differ from those under which they are imported."""
+
+EXTRAS = ("pipelines", "service")
+"""Those whose packages parts of forcedphot import, when they are asked for."""
 
 
 class Import(NamedTuple):
@@ -178,7 +184,9 @@ def heavy_modules(statement: str) -> set[str]:
 @pytest.fixture(scope="module")
 def declared() -> set[str]:
     project = tomllib.loads((_PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {re.split(r"[^\w-]", requirement)[0].lower() for requirement in project["dependencies"]}
+    extras = [project["optional-dependencies"][name] for name in EXTRAS]
+    requirements = [*project["dependencies"], *itertools.chain(*extras)]
+    return {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
 
 
 @pytest.fixture(scope="module")
