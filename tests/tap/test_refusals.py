@@ -1,6 +1,7 @@
 """Queries that are to be refused or stopped: mistakes, with their place; attacks; and those that want too much."""
 
 import contextlib
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from forcedphot.tap.adql import translate
 from forcedphot.tap.dialect import parse
-from forcedphot.tap.engine import Engine, Limits
+from forcedphot.tap.engine import Cancellation, Engine, Limits
 from forcedphot.tap.errors import QueryError, QueryLimitError
 from forcedphot.tap.sky_index import INDEX_COLUMN
 from forcedphot.tap.tables import TableSource, memory_table, parquet_table
@@ -196,6 +197,24 @@ def test_a_query_can_be_cancelled(engine: Engine) -> None:
         result.cancel()
         with pytest.raises(QueryLimitError, match="cancelled"):
             result.read_all()
+
+
+def test_a_query_can_be_cancelled_before_it_begins(engine: Engine) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel("nobody waits for it")
+    with pytest.raises(QueryLimitError, match="nobody waits for it"):
+        engine.query("SELECT id FROM sky.plain", cancellation=cancellation)
+
+
+def test_a_query_can_be_cancelled_before_its_first_row(engine: Engine) -> None:
+    cancellation = Cancellation()
+    timer = threading.Timer(0.3, cancellation.cancel)
+    timer.start()
+    with pytest.raises(QueryLimitError, match="cancelled"):
+        engine.query(
+            "SELECT COUNT(*) FROM sky.plain a, sky.plain b, sky.plain c WHERE SIN(a.ra + b.ra + c.ra) > 2",
+            cancellation=cancellation,
+        )
 
 
 def test_a_reader_that_waits_too_long_is_stopped(sky_tables: list[TableSource]) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 UPLOAD_SCHEMA = "TAP_UPLOAD"
 _ROWS_PER_BATCH = 20_000
+_SECONDS_BETWEEN_INTERRUPTS = 0.2
 _FLOATS = {"halffloat", "float", "double"}
 
 
@@ -48,6 +49,31 @@ class Limits:
     threads: int = 2
 
 
+class Cancellation:
+    """Stops a query from any thread: one that is still to begin, that begins just now, or that runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stop: Callable[[str], None] | None = None
+        self._reason = ""
+
+    def cancel(self, reason: str = "it was cancelled") -> None:
+        """Stop the query; only the first reason counts."""
+        with self._lock:
+            self._reason = self._reason or reason
+            stop = self._stop
+        if stop is not None:
+            stop(reason)
+
+    def attach(self, stop: Callable[[str], None]) -> None:
+        """Say how the query is stopped, and stop it if it has been cancelled."""
+        with self._lock:
+            self._stop = stop
+            reason = self._reason
+        if reason:
+            stop(reason)
+
+
 class Engine:
     """Answers queries on tables.
 
@@ -64,7 +90,11 @@ class Engine:
         self.limits = limits or Limits()
 
     def query(
-        self, text: str, uploads: Mapping[str, "pa.Table"] | None = None, max_rows: int | None = None
+        self,
+        text: str,
+        uploads: Mapping[str, "pa.Table"] | None = None,
+        max_rows: int | None = None,
+        cancellation: Cancellation | None = None,
     ) -> "QueryResult":
         """Start a query.
 
@@ -76,6 +106,8 @@ class Engine:
             Tables that it can name as TAP_UPLOAD.name.
         max_rows
             The most rows to return (MAXREC); never more than the limits allow.
+        cancellation
+            Stops the query from another thread, also before this returns.
 
         Returns
         -------
@@ -100,7 +132,7 @@ class Engine:
         rows = self.limits.rows if max_rows is None else min(max_rows, self.limits.rows)
         # one row more tells whether there are more
         translation = translate(text, tables, rows + 1)
-        return QueryResult(translation, self.limits, rows)
+        return QueryResult(translation, self.limits, rows, cancellation or Cancellation())
 
 
 class QueryResult:
@@ -114,9 +146,11 @@ class QueryResult:
         What it may use.
     rows
         The most rows to return.
+    cancellation
+        Stops it.
     """
 
-    def __init__(self, translation: Translation, limits: Limits, rows: int) -> None:
+    def __init__(self, translation: Translation, limits: Limits, rows: int, cancellation: Cancellation) -> None:
         self._rows_left = rows
         self._limits = limits
         self._stopped_by = ""
@@ -128,9 +162,11 @@ class QueryResult:
         )
         self._timer.daemon = True
         self._timer.start()
+        cancellation.attach(self._stop)
         try:
             with self._errors():
                 _fill(self._database, translation.tables)
+                self._refuse_stopped()
                 self._reader: Any = self._database.sql(translation.sql).to_arrow_reader(_ROWS_PER_BATCH)
         except BaseException:
             self.close()
@@ -153,8 +189,7 @@ class QueryResult:
         import pyarrow as pa
 
         while True:
-            if self._stopped_by:  # while no row was asked for, which the database does not notice
-                raise QueryLimitError(f"The query was stopped: {self._stopped_by}.")
+            self._refuse_stopped()
             with self._errors():
                 try:
                     batch = self._reader.read_next_batch()
@@ -194,13 +229,23 @@ class QueryResult:
     ) -> None:
         self.close()
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, attempts: int = 20) -> None:
         import duckdb
 
         self._stopped_by = self._stopped_by or reason
         # it may be closed just now, by the thread that reads
         with contextlib.suppress(duckdb.ConnectionException):
             self._database.interrupt()
+            # the database overlooks what comes just before it begins
+            if attempts > 0:
+                again = threading.Timer(_SECONDS_BETWEEN_INTERRUPTS, self._stop, [reason, attempts - 1])
+                again.daemon = True
+                again.start()
+
+    def _refuse_stopped(self) -> None:
+        """Raise if the query was stopped while the database did nothing, which does not notice it."""
+        if self._stopped_by:
+            raise QueryLimitError(f"The query was stopped: {self._stopped_by}.")
 
     def _errors(self) -> "_DatabaseErrors":
         return _DatabaseErrors(self)
