@@ -145,7 +145,7 @@ def test_the_database_itself_is_closed(engine: Engine, sky_tables: list[TableSou
     pq.write_table(pa.table({"x": [1]}), other)
     with engine.query("SELECT id FROM sky.plain WHERE id = 1") as result:
         result._reader.read_all()
-        database = result._database
+        database = result._connection
         for statement in (
             f"SELECT * FROM read_parquet('{other}')",
             f"SELECT * FROM read_text('{other}')",

@@ -8,20 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .adql import Translation, translate
+from .databases import Databases
 from .errors import QueryError, QueryLimitError
-from .scopes import RAW_DEC
-from .shapes import DEFINITIONS
-from .sky_index import INDEX_COLUMN
 from .tables import ColumnMetadata, TableSource, memory_table
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 UPLOAD_SCHEMA = "TAP_UPLOAD"
 _ROWS_PER_BATCH = 20_000
 _SECONDS_BETWEEN_INTERRUPTS = 0.2
-_FLOATS = {"halffloat", "float", "double"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +84,7 @@ class Engine:
     def __init__(self, tables: Iterable[TableSource], limits: Limits | None = None) -> None:
         self.tables = {table.name.lower(): table for table in tables}
         self.limits = limits or Limits()
+        self._databases = Databases(self.tables, self.limits.threads, self.limits.memory_mib)
 
     def query(
         self,
@@ -132,7 +129,7 @@ class Engine:
         rows = self.limits.rows if max_rows is None else min(max_rows, self.limits.rows)
         # one row more tells whether there are more
         translation = translate(text, tables, rows + 1)
-        return QueryResult(translation, self.limits, rows, cancellation or Cancellation())
+        return QueryResult(translation, self._databases, self.limits, rows, cancellation or Cancellation())
 
 
 class QueryResult:
@@ -142,6 +139,8 @@ class QueryResult:
     ----------
     translation
         The query.
+    databases
+        Where it is run.
     limits
         What it may use.
     rows
@@ -150,13 +149,23 @@ class QueryResult:
         Stops it.
     """
 
-    def __init__(self, translation: Translation, limits: Limits, rows: int, cancellation: Cancellation) -> None:
+    def __init__(
+        self,
+        translation: Translation,
+        databases: Databases,
+        limits: Limits,
+        rows: int,
+        cancellation: Cancellation,
+    ) -> None:
         self._rows_left = rows
         self._limits = limits
         self._stopped_by = ""
         self.overflow = False
         """Whether there are more rows than were returned; known after the last one."""
-        self._database = _connect(limits)
+        self._is_finished = self._is_closed = False
+        self._databases = databases
+        self._database = databases.take()
+        self._connection = self._database.connect()
         self._timer = threading.Timer(
             limits.seconds, self._stop, [f"it took more than {limits.seconds:g} seconds"]
         )
@@ -165,9 +174,9 @@ class QueryResult:
         cancellation.attach(self._stop)
         try:
             with self._errors():
-                _fill(self._database, translation.tables)
+                self._database.define(translation.tables, self._connection)
                 self._refuse_stopped()
-                self._reader: Any = self._database.sql(translation.sql).to_arrow_reader(_ROWS_PER_BATCH)
+                self._reader: Any = self._connection.sql(translation.sql).to_arrow_reader(_ROWS_PER_BATCH)
         except BaseException:
             self.close()
             raise
@@ -204,6 +213,7 @@ class QueryResult:
                 yield kept
             if self.overflow:
                 break
+        self._is_finished = True
         self.close()
 
     def read_all(self) -> "pa.Table":
@@ -217,9 +227,16 @@ class QueryResult:
         self._stop("it was cancelled")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database; only one that has answered to the end answers others."""
         self._timer.cancel()
-        self._database.close()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._connection.close()
+        if self._is_finished and not self._stopped_by:
+            self._databases.give_back(self._database)
+        else:
+            self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,7 +252,7 @@ class QueryResult:
         self._stopped_by = self._stopped_by or reason
         # it may be closed just now, by the thread that reads
         with contextlib.suppress(duckdb.ConnectionException):
-            self._database.interrupt()
+            self._connection.interrupt()
             # the database overlooks what comes just before it begins
             if attempts > 0:
                 again = threading.Timer(_SECONDS_BETWEEN_INTERRUPTS, self._stop, [reason, attempts - 1])
@@ -282,63 +299,6 @@ class _DatabaseErrors:
             raise self._result.describe_error(error) from None
 
 
-def _connect(limits: Limits) -> "duckdb.DuckDBPyConnection":
-    import duckdb
-
-    return duckdb.connect(
-        config={
-            "threads": limits.threads,
-            "memory_limit": f"{limits.memory_mib}MiB",
-            "max_temp_directory_size": "0B",
-            "temp_directory": "",
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-            "python_enable_replacements": False,
-            "ieee_floating_point_ops": False,
-        }
-    )
-
-
-def _fill(database: "duckdb.DuckDBPyConnection", tables: Iterable[TableSource]) -> None:
-    """Define the tables of a query, then close the database to all else."""
-    database.execute("SET parquet_metadata_cache = true")
-    database.execute("SET error_on_division_by_zero = false")
-    # from bounds in the files, which leave NaN out, this optimizer concludes that there is none
-    database.execute("SET disabled_optimizers = 'statistics_propagation'")
-    for macro in DEFINITIONS:
-        database.execute(macro)
-    files = [str(file.absolute()) for table in tables for file in table.files]
-    database.execute(f"SET allowed_paths = {_list(files)}")
-    for number, table in enumerate(tables):
-        schema, _, name = table.name.partition(".")
-        database.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
-        target = f"{_quoted(schema)}.{_quoted(name)}"
-        if table.data is None:
-            rows = f"read_parquet({_list([str(file.absolute()) for file in table.files])})"
-            database.execute(f"CREATE VIEW {target} AS SELECT {_selection(table)} FROM {rows}")  # noqa: S608
-        else:
-            database.register(f"data_{number}", table.data)
-            database.execute(f"CREATE TABLE {target} AS SELECT {_selection(table)} FROM data_{number}")  # noqa: S608
-            database.unregister(f"data_{number}")
-    database.execute("SET enable_external_access = false")
-    database.execute("SET lock_configuration = true")
-
-
-def _selection(table: TableSource) -> str:
-    """List a table's columns; NaN is made NULL, as it is in Rubin's databases: it is in no range."""
-    parts = []
-    for column in table.columns.values():
-        name = _quoted(column.name)
-        is_float = column.datatype in _FLOATS
-        parts.append(f"CASE WHEN NOT isnan({name}) THEN {name} END AS {name}" if is_float else name)
-    if table.files and table.ra is not None and table.dec is not None:
-        parts.append(f"{_quoted(table.columns[table.dec.lower()].name)} AS {RAW_DEC}")
-    if table.has_index:
-        parts.append(_quoted(INDEX_COLUMN))
-    return ", ".join(parts)
-
-
 def _result_schema(schema: "pa.Schema", columns: Iterable[ColumnMetadata]) -> "pa.Schema":
     """Describe fields, and put integers and floats for the database's own wide types."""
     import pyarrow as pa
@@ -354,13 +314,3 @@ def _result_schema(schema: "pa.Schema", columns: Iterable[ColumnMetadata]) -> "p
         metadata = {key: value for key, value in known.items() if value}
         fields.append(pa.field(column.name, kind, metadata=metadata))
     return pa.schema(fields)
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
-
-
-def _list(texts: Iterable[str]) -> str:
-    escaped = (text.replace("'", "''") for text in texts)
-    return f"[{', '.join(f"'{text}'" for text in escaped)}]"
