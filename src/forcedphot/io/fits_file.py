@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,7 @@ from typing import IO, Any, overload
 from ..conventions import Box
 from ..errors import ExposureError, FileFormatError
 from .fits_header import CARD_LENGTH, FitsHeader, astropy_silent
-from .resources import Source, open_source
+from .resources import SizedReader, Source, open_source
 
 _BLOCK = 2880
 _END = b"END     "
@@ -323,30 +322,15 @@ def _padded(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-class _Window(io.RawIOBase):
+class _Window(SizedReader):
     """One HDU of a file, behind an empty primary one, as a file of its own: nothing outside can be reached."""
 
     mode = "rb"
 
     def __init__(self, stream: IO[bytes], start: int, stop: int) -> None:
+        super().__init__(_BLOCK + stop - start)
         self._stream = stream
         self._start = start
-        self._size = _BLOCK + stop - start
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         left = max(self._size - self._position, 0)

@@ -218,23 +218,18 @@ def _unpacked(stream: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         yield unpacked
 
 
-class _Fetched(io.RawIOBase):
-    """A remote file, fetched in blocks, of which the last are kept.
+class SizedReader(io.RawIOBase):
+    """A file to read of which the size is known: all but the reading.
 
     Parameters
     ----------
-    uri
-        Its name.
-    handle
-        An open handle of lsst.resources, each of whose reads is a request.
+    size
+        In bytes.
     """
 
-    def __init__(self, uri: str, handle: Any) -> None:
-        self._uri = uri
-        self._handle = handle
-        self._size = int(handle.seek(0, io.SEEK_END))
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._position = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readable(self) -> bool:
         return True
@@ -249,6 +244,24 @@ class _Fetched(io.RawIOBase):
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(base + offset, 0)
         return self._position
+
+
+class _Fetched(SizedReader):
+    """A remote file, fetched in blocks, of which the last are kept.
+
+    Parameters
+    ----------
+    uri
+        Its name.
+    handle
+        An open handle of lsst.resources, each of whose reads is a request.
+    """
+
+    def __init__(self, uri: str, handle: Any) -> None:
+        super().__init__(int(handle.seek(0, io.SEEK_END)))
+        self._uri = uri
+        self._handle = handle
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readinto(self, target: Any) -> int:
         view = memoryview(target).cast("B")
