@@ -48,12 +48,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "driver": _DRIVER,
     "one_call": {*_DRIVER, "driver"},
     "tasks": {*_DRIVER, "driver", "id_generator"},
+    "multi_band": _PLUGIN,
     "display": {*_PLUGIN, "io"},
     "simulation": {*_PLUGIN, "io"},
     "survey": {*_DRIVER, "driver", "id_generator", "tasks"},
     "tap": _GROUND,
     "butler": {"io"},
-    "cli": {*_DRIVER, "plugin_reference", "driver", "one_call", "tasks", "display", "simulation", "survey", "tap"},
+    "cli": {
+        *_DRIVER,
+        "display",
+        "driver",
+        "multi_band",
+        "one_call",
+        "plugin_reference",
+        "simulation",
+        "survey",
+        "tap",
+        "tasks",
+    },
     "__init__": {
         "aperture_correction",
         "catalog",
@@ -78,7 +90,17 @@ LAZILY = {
 
 FORBIDDEN = ("lsst.afw", "lsst.geom", "lsst.meas", "lsst.obs")
 BUTLER = ("lsst.daf", "lsst.pipe")
-BUTLER_PLACES = ("id_generator", "driver", "tasks", "survey", "io/formatters", "cli/show")
+BUTLER_PLACES = (
+    "id_generator",
+    "driver",
+    "multi_band",
+    "tasks",
+    "survey",
+    "io/formatters",
+    "cli/cmd",
+    "cli/show",
+    "tap/repository",
+)
 HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 
 
