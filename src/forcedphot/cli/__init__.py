@@ -7,12 +7,14 @@ import click
 from .. import __version__
 
 _COMMANDS = {
+    "cmd": "Draw the colour-magnitude diagram of a repository's stars.",
     "convert": "Convert images and catalogs into other formats.",
     "demo": "Measure simulated images, as an example.",
     "inspect": "Tell what is in an image file.",
     "measure": "Measure fluxes at the positions of a catalog.",
     "plugins": "List what can be measured, with fields and settings.",
     "report": "Compare the catalogs of a simulated survey with the truth.",
+    "run": "Measure forced photometry of a survey in a Butler repository.",
     "show": "Draw an image with its mask, and positions of a catalog on it.",
     "simulate": "Simulate a survey in a Butler repository.",
 }

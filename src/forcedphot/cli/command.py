@@ -13,6 +13,7 @@ from ..errors import ForcedPhotError
 from ..io.resources import is_uri
 
 _LOGGERS = ("forcedphot", "lsst")  # tasks log under lsst, as the pipelines' do
+_CHATTY = "lsst.daf.butler._storage_class"
 
 
 class Command(click.Command):
@@ -73,7 +74,9 @@ class _EchoHandler(logging.Handler):
 
 @contextmanager
 def _logging(level: int) -> Iterator[None]:
-    handler = _EchoHandler()
+    handler = _EchoHandler(level)
+    # Without pandas, the Butler warns for each table that it cannot be made a DataFrame; nobody asks for one.
+    handler.addFilter(lambda record: level < logging.WARNING or record.name != _CHATTY)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
