@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "survey": {*_DRIVER, "driver", "id_generator", "tasks"},
     "tap": _GROUND,
     "butler": {"io"},
+    "lsst_names": {*_DRIVER, "butler", "driver"},
     "cli": {
         *_DRIVER,
         "display",
