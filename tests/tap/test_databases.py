@@ -10,7 +10,7 @@ import pytest
 
 from forcedphot.tap import databases
 from forcedphot.tap.databases import Databases
-from forcedphot.tap.engine import Engine
+from forcedphot.tap.engine import Engine, Limits
 from forcedphot.tap.errors import QueryError, QueryLimitError
 from forcedphot.tap.tables import TableSource
 
@@ -52,6 +52,19 @@ def test_queries_at_one_time_have_databases_of_their_own(
     assert kept == databases._MOST_IDLE
 
 
+def test_a_query_has_its_own_limits(sky_tables: list[TableSource]) -> None:
+    engine = Engine(sky_tables)
+    with engine.query("SELECT id FROM sky.plain", limits=Limits(rows=5, threads=1)) as few:
+        assert few.read_all().num_rows == 5
+    wanted = "SELECT a.id, b.ra, b.id FROM sky.plain a, sky.plain b ORDER BY a.ra * b.ra, b.dec OFFSET 100000000"
+    with (
+        pytest.raises(QueryLimitError, match="50 MiB"),
+        engine.query(wanted, limits=Limits(memory_mib=50)) as much,
+    ):
+        much.read_all()
+    assert len(ask(engine, "SELECT id FROM sky.plain")) == 16004
+
+
 def test_an_upload_is_seen_by_its_own_query_only(sky_tables: list[TableSource], made: list[object]) -> None:
     engine = Engine(sky_tables)
     for numbers in ([1, 2], [3]):
@@ -60,7 +73,7 @@ def test_an_upload_is_seen_by_its_own_query_only(sky_tables: list[TableSource], 
         assert rows == [(number,) for number in numbers]
     with pytest.raises(QueryError, match="no table"):
         engine.query("SELECT id FROM TAP_UPLOAD.mine")
-    (database,) = engine._databases._idle
+    (database,) = engine._databases_for(engine.limits)._idle
     assert database.connect().execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
     assert len(made) == 1
 
@@ -92,7 +105,7 @@ def test_who_stops_a_query_too_late_does_not_stop_the_next(sky_tables: list[Tabl
 def test_databases_are_closed_with_their_engine(sky_tables: list[TableSource], made: list[object]) -> None:
     engine = Engine(sky_tables)
     ask(engine, "SELECT id FROM sky.plain WHERE id = 1")
-    lent: weakref.ref[Databases] = weakref.ref(engine._databases)
+    lent: weakref.ref[Databases] = weakref.ref(engine._databases_for(engine.limits))
     del engine
     gc.collect()
     assert lent() is None

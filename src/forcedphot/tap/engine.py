@@ -84,7 +84,7 @@ class Engine:
     def __init__(self, tables: Iterable[TableSource], limits: Limits | None = None) -> None:
         self.tables = {table.name.lower(): table for table in tables}
         self.limits = limits or Limits()
-        self._databases = Databases(self.tables, self.limits.threads, self.limits.memory_mib)
+        self._databases: dict[tuple[int, int], Databases] = {}
 
     def query(
         self,
@@ -92,6 +92,7 @@ class Engine:
         uploads: Mapping[str, "pa.Table"] | None = None,
         max_rows: int | None = None,
         cancellation: Cancellation | None = None,
+        limits: Limits | None = None,
     ) -> "QueryResult":
         """Start a query.
 
@@ -105,6 +106,8 @@ class Engine:
             The most rows to return (MAXREC); never more than the limits allow.
         cancellation
             Stops the query from another thread, also before this returns.
+        limits
+            Those of this query, if they are not the engine's.
 
         Returns
         -------
@@ -117,19 +120,25 @@ class Engine:
         QueryLimitError
             If it needs more than the limits allow.
         """
+        limits = limits or self.limits
         tables = dict(self.tables)
         for name, data in (uploads or {}).items():
-            if data.num_rows > self.limits.upload_rows:
-                message = (
-                    f"table {name!r} has {data.num_rows} rows; at most {self.limits.upload_rows} can be uploaded"
-                )
+            if data.num_rows > limits.upload_rows:
+                message = f"table {name!r} has {data.num_rows} rows; at most {limits.upload_rows} can be uploaded"
                 raise QueryLimitError(message)
             table = memory_table(f"{UPLOAD_SCHEMA}.{name}", data)
             tables[table.name.lower()] = table
-        rows = self.limits.rows if max_rows is None else min(max_rows, self.limits.rows)
+        rows = limits.rows if max_rows is None else min(max_rows, limits.rows)
         # one row more tells whether there are more
         translation = translate(text, tables, rows + 1)
-        return QueryResult(translation, self._databases, self.limits, rows, cancellation or Cancellation())
+        return QueryResult(translation, self._databases_for(limits), limits, rows, cancellation or Cancellation())
+
+    def _databases_for(self, limits: Limits) -> Databases:
+        resources = limits.threads, limits.memory_mib
+        if resources not in self._databases:
+            # of two threads that come first at one time, both get what one of them makes
+            self._databases.setdefault(resources, Databases(self.tables, *resources))
+        return self._databases[resources]
 
 
 class QueryResult:
