@@ -94,6 +94,7 @@ BUTLER = ("lsst.daf", "lsst.pipe")
 BUTLER_PLACES = (
     "id_generator",
     "driver",
+    "lsst_names",
     "multi_band",
     "tasks",
     "survey",
