@@ -9,6 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from forcedphot.display import plot_colour_magnitude, plot_light_curve
+from forcedphot.display.light_curve import BAND_STYLES
 from forcedphot.errors import InputTableError
 
 
@@ -55,6 +56,25 @@ def test_light_curve(table: Table) -> None:
     assert flagged == "none" != good
     bars = [bar for bar in axes.collections if isinstance(bar, LineCollection)]
     assert bars[1].get_segments()[0][:, 1].tolist() == [9.0, 11.0]
+
+
+def test_light_curve_beside_a_model(table: Table) -> None:
+    figure: Any = plot_light_curve(table, model=lambda band, mjd: 5.0 * (mjd - 60000.0) + (band == "g"))
+    upper, lower = figure.axes
+    assert points(figure) == EXPECTED
+    curves = {line.get_color(): line for line in upper.lines if len(line.get_xdata()) > 100}
+    assert len(curves) == 3
+    for colour, offset in ((BAND_STYLES["g"][0], 1.0), (BAND_STYLES["r"][0], 0.0)):
+        x, y = curves[colour].get_data()
+        np.testing.assert_allclose(y, 5.0 * (x - 60000.0) + offset)
+        assert (x.min(), x.max()) == (60001.0, 60004.0)
+    below = sorted(
+        (float(x), float(y)) for bars in lower.containers for x, y in zip(*bars[0].get_data(), strict=True)
+    )
+    assert below == [(60001.0, 35.0), (60002.0, 9.0), (60003.0, 15.0), (60004.0, -10.0)]
+    assert lower.get_ylabel() == "less the model (nJy)"
+    assert lower.get_xlabel() == "MJD"
+    assert len(plot_light_curve(table[:0], model=lambda band, mjd: mjd).axes[0].lines) == 1
 
 
 def test_light_curve_with_times_of_visits(table: Table) -> None:

@@ -11,9 +11,11 @@ from forcedphot.conventions import FloatArray
 from forcedphot.errors import ConfigurationError
 from forcedphot.survey import SimulatedSurvey
 from forcedphot.survey.plan import PIXEL_SCALE_ARCSEC
-from forcedphot.survey.report import SurveyReport, make_report, robust_sigma, star_colours, star_pulls
+from forcedphot.survey.pulls import robust_sigma
+from forcedphot.survey.report import SurveyReport, make_report, star_colours, star_pulls
 from forcedphot.survey.repository import create_repository, stored_plan
 from forcedphot.survey.truth_matching import MATCH_RADIUS_ARCSEC, TrueSources, find_objects, tract_pixels
+from forcedphot.survey.varying import varying_pulls
 from forcedphot.survey.work import find_plan
 
 type Survey = Callable[[str], SimulatedSurvey]
@@ -74,6 +76,38 @@ def test_pulls_of_isolated_stars(report: SurveyReport, image: str) -> None:
     assert abs(pulls.mean()) < 3 / np.sqrt(len(pulls))
     assert abs(pulls.std() - 1) < 3 / np.sqrt(2 * len(pulls))
     assert np.abs(pulls).max() < 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "image", "least"),
+    [("variable", "visit", 10), ("variable", "difference", 10), ("transient", "difference", 12)],
+)
+def test_forced_fluxes_follow_light_curves(report: SurveyReport, kind: str, image: str, least: int) -> None:
+    table = report.varying_fluxes
+    table = table[(table["kind"] == kind) & (table["image"] == image)]
+    pulls = varying_pulls(table)
+    assert len(pulls) >= least
+    assert abs(pulls.mean()) < 3 / np.sqrt(len(pulls))
+    assert abs(pulls.std() - 1) < 3 / np.sqrt(2 * len(pulls))
+    assert np.abs(pulls).max() < 4
+    mean = [np.mean(table["flux"][table["true_id"] == source]) for source in table["true_id"]]
+    # Constant ones would not scatter by more than their errors.
+    assert np.std((table["flux"] - mean) / table["flux_err"]) > 5
+    rows = report.varying[(report.varying["kind"] == kind) & (report.varying["image"] == image)]
+    assert rows["n"].sum() == len(pulls)
+
+
+def test_the_rising_transient_is_recovered(report: SurveyReport) -> None:
+    table = report.varying_fluxes
+    table = table[(table["light_curve"] == "rising") & (table["image"] == "difference")]
+    assert set(table["true_id"]) == set(report.rising["id"])
+    assert set(table["band"]) == {"r", "i"}
+    early = np.asarray(table["mjd"] < report.rising["start_mjd"][0])
+    assert np.abs(table["flux"] / table["flux_err"])[early].max() < 4
+    assert (table["flux"] / table["flux_err"])[~early].min() > 50
+    np.testing.assert_array_equal(table["expected"][early], 0.0)
+    assert np.abs(varying_pulls(table)).max() < 4
+    assert 1 <= early.sum() < len(table)
 
 
 def test_pulls_on_coadds(report: SurveyReport) -> None:

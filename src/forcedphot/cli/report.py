@@ -20,6 +20,7 @@ _EXPLANATIONS = {
     "pulls": "Pulls, (measured - true) / error, of PSF fluxes of isolated constant stars (visit 0: all)",
     "floor": "Measured / true PSF flux of bright isolated stars: offset from 1, scatter, and what is left of it",
     "colours": "Measured less true r - i of isolated stars, by true magnitude in r",
+    "varying": "Pulls of forced PSF fluxes of variables and transients",
 }
 
 
@@ -31,18 +32,19 @@ _EXPLANATIONS = {
     default=Path("forcedphot-report"),
     show_default=True,
     metavar="FOLDER",
-    help="Where to write report.json and report.png; earlier ones are replaced.",
+    help="Where to write report.json, report.png and light_curve.png; earlier ones are replaced.",
 )
 def command(repository: Path, output: Path) -> None:
     """Compare the catalogs of the simulated survey REPOSITORY with the truth.
 
     Completeness and purity against magnitude, PSF fluxes of isolated stars on visit images, differences and
-    coadds, and their colours: as tables, as numbers in report.json, and as a figure, report.png. Surveys of the
-    profiles dp1 and dp02 have what is needed.
+    coadds, and their colours; forced fluxes of what varies, beside its true light curves: as tables, as numbers in
+    report.json, and as figures, report.png and light_curve.png. Surveys of the profiles dp1 and dp02 have what is
+    needed.
     """
     from ..errors import OutputError
     from ..survey.report import make_report
-    from .report_figure import plot_report
+    from .report_figure import plot_report, plot_rising
 
     report = make_report(repository)
     try:
@@ -51,10 +53,11 @@ def command(repository: Path, output: Path) -> None:
     except OSError as error:
         raise OutputError(f"{error.filename} cannot be written: {error.strerror}.") from error
     plot_report(report, output / "report.png", title=str(repository), overwrite=True)
+    plot_rising(report, output / "light_curve.png", overwrite=True)
     for name, table in report.tables().items():
         say(f"\n{_EXPLANATIONS[name]}\n")
         say(_as_text(table))
-    say(f"\nreport.json and report.png are in {output}")
+    say(f"\nreport.json, report.png and light_curve.png are in {output}")
 
 
 def _as_text(table: Table) -> str:

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy import units
 
+from ..conventions import FloatArray
 from ..display.figures import GUIDE, new_figure, save_figure
-from ..display.light_curve import BAND_STYLES
-from ..survey.report import COLOUR, PULL_LIMITS, SurveyReport, magnitudes, star_colours, star_pulls
+from ..display.light_curve import BAND_STYLES, plot_light_curve
+from ..survey.light_curves import relative_flux
+from ..survey.report import COLOUR, PULL_LIMITS, StringArray, SurveyReport, magnitudes, star_colours, star_pulls
+from ..survey.varying import varying_pulls
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -28,7 +32,7 @@ _LEAST = 3
 
 
 def plot_report(report: SurveyReport, path: str | Path, *, title: str, overwrite: bool = False) -> None:
-    """Draw completeness, purity, pulls, the largest fluxes, and colours.
+    """Draw completeness, purity, pulls, the largest fluxes, and colours; and pulls of what varies.
 
     Parameters
     ----------
@@ -42,18 +46,53 @@ def plot_report(report: SurveyReport, path: str | Path, *, title: str, overwrite
     OutputError
         If the file cannot be written.
     """
-    figure = new_figure(12.5, 10.5)
-    rows: Any = figure.subfigures(3, 1)
+    figure = new_figure(12.5, 14.0)
+    rows: Any = figure.subfigures(4, 1)
     bands = list(dict.fromkeys(report.completeness["band"].tolist()))
     for number, (axes, band) in enumerate(zip(_row(rows[0], len(bands)), bands, strict=True)):
         _draw_completeness(axes, report, band, with_legend=number == 0)
     for axes, image in zip(_row(rows[1], len(_IMAGES)), _IMAGES, strict=True):
         _draw_pulls(axes, report, image, bands)
-    visits, ratio, colours = _row(rows[2], 3)
+    places = [("variable", "visit"), ("variable", "difference"), ("transient", "difference")]
+    for axes, (kind, image) in zip(_row(rows[2], len(places)), places, strict=True):
+        _draw_varying(axes, report, kind, image, bands)
+    visits, ratio, colours = _row(rows[3], 3)
     _draw_visits(visits, report.pulls, bands)
     _draw_ratio(ratio, report, bands)
     _draw_colours(colours, report)
     figure.suptitle(f"{title}: catalogs and truth")
+    save_figure(figure, path, overwrite=overwrite)
+
+
+def plot_rising(report: SurveyReport, path: str | Path, *, overwrite: bool = False) -> None:
+    """Draw the forced difference fluxes of the transient that rises from nothing, on its true light curve.
+
+    Parameters
+    ----------
+    report
+        What is drawn.
+    path
+        PNG, PDF or SVG file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    from astropy.table import Table as NewTable
+
+    fluxes, rising = report.varying_fluxes, report.rising
+    measured = fluxes[
+        (np.asarray(fluxes["light_curve"]) == "rising") & (np.asarray(fluxes["image"]) == "difference")
+    ]
+    curve = NewTable({"mjd": measured["mjd"], "band": measured["band"]})
+    curve["psfDiffFlux"], curve["psfDiffFluxErr"] = measured["flux"] * units.nJy, measured["flux_err"] * units.nJy
+
+    def true_flux(band: str, mjd: FloatArray) -> FloatArray:
+        result: FloatArray = rising[f"{band}_flux"][0] * relative_flux(rising, band, mjd)[0]
+        return result
+
+    figure = plot_light_curve(curve, flux="psfDiffFlux", model=true_flux, title="A transient without a host")
     save_figure(figure, path, overwrite=overwrite)
 
 
@@ -89,21 +128,30 @@ def _draw_fraction(axes: Axes, table: Table, part: str, whole: str, **style: Any
 def _draw_pulls(axes: Axes, report: SurveyReport, image: str, bands: list[str]) -> None:
     pull, counts = star_pulls(report.stars)
     counts &= np.asarray(report.stars["image"]) == image
+    low, high = PULL_LIMITS
+    _draw_histograms(axes, pull[counts], np.asarray(report.stars["band"])[counts], bands)
+    axes.set_title(f"Stars, {image}, {low:.0f} to {high:.0f} sigma")
+
+
+def _draw_varying(axes: Axes, report: SurveyReport, kind: str, image: str, bands: list[str]) -> None:
+    table = report.varying_fluxes
+    chosen = (np.asarray(table["kind"]) == kind) & (np.asarray(table["image"]) == image)
+    _draw_histograms(axes, varying_pulls(table)[chosen], np.asarray(table["band"])[chosen], bands)
+    axes.set_title(f"{kind.capitalize()}s, {image}")
+
+
+def _draw_histograms(axes: Axes, pull: FloatArray, band: StringArray, bands: list[str]) -> None:
+    """Draw the distribution of pulls in each band, beside a Gaussian."""
     edges = np.linspace(-_PULL_RANGE, _PULL_RANGE, 19).tolist()
-    for band in bands:
-        values = pull[counts & (np.asarray(report.stars["band"]) == band)]
+    for each in bands:
+        values = pull[band == each]
         if len(values):
-            label = f"{band}: {len(values)}, mean {values.mean():.2f}, rms {values.std():.2f}"
+            label = f"{each}: {len(values)}, mean {values.mean():.2f}, rms {values.std():.2f}"
             shown = np.clip(values, edges[0], edges[-1])
-            axes.hist(shown, edges, density=True, histtype="step", lw=1.6, color=BAND_STYLES[band][0], label=label)
+            axes.hist(shown, edges, density=True, histtype="step", lw=1.6, color=BAND_STYLES[each][0], label=label)
     x = np.linspace(-_PULL_RANGE, _PULL_RANGE, 200)
     axes.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color=GUIDE, lw=1, ls="--")
-    low, high = PULL_LIMITS
-    axes.set(
-        xlabel="(measured - true) / error",
-        title=f"Pulls, {image}, {low:.0f} to {high:.0f} sigma",
-        ylim=(0, 0.8),
-    )
+    axes.set(xlabel="(measured - true) / error", ylim=(0, 0.8))
     axes.legend(loc="upper left", frameon=False)
     axes.grid(alpha=0.2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,8 @@ BAND_STYLES = {
 }
 """Colour and symbol of each band."""
 
+_CURVE_POINTS = 400
+
 
 def plot_light_curve(
     table: Table,
@@ -37,6 +39,7 @@ def plot_light_curve(
     flags: Sequence[str] | None = None,
     time_column: str | None = None,
     visits: Table | None = None,
+    model: Callable[[str, FloatArray], FloatArray] | None = None,
     title: str = "",
     frame: FigureBase | None = None,
 ) -> FigureBase:
@@ -55,6 +58,9 @@ def plot_light_curve(
         Name of the column of times, MJD, in this table or in ``visits``; guessed if None.
     visits
         A table with the time of each ``visit``, where this table has no times.
+    model
+        What the fluxes are compared with: takes a band and times (MJD, shape (n,)), and returns fluxes. It becomes
+        a line for each band, and below are the fluxes less those of the model.
     frame
         A figure or subfigure to draw on; a new figure if None.
 
@@ -77,25 +83,40 @@ def plot_light_curve(
     for name in flags:
         flagged |= np.ma.filled(np.ma.asarray(table[name]), True).astype(bool)
     shown = np.isfinite(mjd) & np.isfinite(value)
-    figure = new_figure(8.0, 4.5) if frame is None else frame
-    axes = figure.add_subplot(1, 1, 1)
-    axes.axhline(0.0, color=GUIDE, lw=0.8, alpha=0.6)
+    figure = new_figure(8.0, 4.5 if model is None else 6.0) if frame is None else frame
+    ratios = [1] if model is None else [2.5, 1]
+    panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    axes, last = panels[0], panels[-1]
+    for each in panels:
+        each.axhline(0.0, color=GUIDE, lw=0.8, alpha=0.6)
+        each.grid(alpha=0.2)
     names = np.asarray(table["band"]).astype(str)
     for band in sorted(
         set(names), key=lambda name: (list(BAND_STYLES).index(name) if name in BAND_STYLES else 99, name)
     ):
         chosen = shown & (names == band)
+        if model is not None and chosen.any():
+            curve_mjd = np.linspace(mjd[shown].min(), mjd[shown].max(), _CURVE_POINTS)
+            axes.plot(curve_mjd, model(band, curve_mjd), lw=1, alpha=0.7, color=_style(band)[0])
+            residual = value - model(band, mjd)
+            _draw_band(last, band, mjd, residual, error, chosen, flagged)
         _draw_band(axes, band, mjd, value, error, chosen, flagged)
-    unit = str(table[flux].unit or "")
-    axes.set(xlabel="MJD", ylabel=f"{flux} ({unit})" if unit else flux)
-    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
-    axes.grid(alpha=0.2)
+    unit = f" ({table[flux].unit})" if table[flux].unit else ""
+    axes.set(ylabel=f"{flux}{unit}")
+    last.set(xlabel="MJD")
+    if model is not None:
+        last.set(ylabel=f"less the model{unit}")
+    last.ticklabel_format(axis="x", useOffset=False, style="plain")
     if shown.any():
         axes.legend(loc="best", frameon=False, ncols=2)
     n_lost = int((~shown).sum())
     lost = f"{n_lost} of {len(table)} without a flux" if n_lost else ""
     axes.set_title(", ".join(part for part in (title, lost) if part))
     return figure
+
+
+def _style(band: str) -> tuple[str, str]:
+    return BAND_STYLES.get(band, (FLAGGED, "X"))
 
 
 def _draw_band(
@@ -107,7 +128,7 @@ def _draw_band(
     chosen: BoolArray,
     flagged: BoolArray,
 ) -> None:
-    colour, marker = BAND_STYLES.get(band, (FLAGGED, "X"))
+    colour, marker = _style(band)
     for rows, face, alpha, note in (
         (chosen & ~flagged, colour, 0.9, ""),
         (chosen & flagged, "none", 0.5, ", flagged"),

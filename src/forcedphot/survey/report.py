@@ -13,11 +13,13 @@ import numpy.typing as npt
 from ..conventions import AB_ZERO_POINT_NJY, BoolArray, FloatArray, IntArray
 from ..errors import ConfigurationError
 from .plan import SurveyPlan
+from .pulls import FORCED_FLUXES, is_reliable, robust_sigma, statistics, visit_ids
 from .repository import stored_plan
 from .truth_matching import TrueSources, find_objects, tract_pixels
+from .varying import summarize_varying, varying_fluxes
 
 if TYPE_CHECKING:
-    from astropy.table import Table
+    from astropy.table import Column, Table
 
 DETECTION_LIMIT = 5.0
 """Signal to noise, in a band, from which on an object counts as found in it."""
@@ -35,13 +37,10 @@ FLOOR_LIMIT = 200.0
 COLOUR = ("r", "i")
 """The bands of the colour that is compared."""
 
-_NEEDED = ("truth", "object", "forced_source")
+_NEEDED = ("truth", "object", "forced_source", "dia_object", "dia_forced_source")
 _BIN_MAG = 0.5
 _COLOUR_BIN_MAG = 1.0
 _SHIFT_PIX = 60.0
-_OUTLIER = 5.0
-_MAD_TO_SIGMA = 1.4826
-_UNRELIABLE = ("bad", "cr", "edge", "inexact_psf", "interpolated", "nodata", "offimage", "saturated", "suspect")
 
 type StringArray = npt.NDArray[np.str_]
 
@@ -71,9 +70,16 @@ class SurveyReport:
     colours
         Of such stars of more than 10 sigma on coadds, not deblended, by true magnitude in r: r - i, ``bias``, the
         median of measured less true colour, its scatter ``sigma``, and the median error ``noise``; magnitudes.
+    varying
+        Pulls of forced fluxes of variables and transients, by ``kind``, ``image`` (visit or difference) and
+        ``band``.
     stars
         The fluxes that pulls come from: ``image``, ``band``, ``visit``, ``true_id``, ``true_flux``, ``expected``
         (0 on differences), ``flux`` and ``flux_err``, nJy.
+    varying_fluxes
+        Those that ``varying`` comes from; see `varying.varying_fluxes`.
+    rising
+        The truth of the transient that begins in the middle of the survey, one row.
     """
 
     completeness: Table
@@ -81,11 +87,15 @@ class SurveyReport:
     pulls: Table
     floor: Table
     colours: Table
+    varying: Table
     stars: Table
+    varying_fluxes: Table
+    rising: Table
 
     def tables(self) -> dict[str, Table]:
-        """Return all tables but that of single stars, by their names."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "stars"}
+        """Return all tables but those of single sources, by their names."""
+        single = ("stars", "varying_fluxes", "rising")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in single}
 
 
 def make_report(repository: str | Path) -> SurveyReport:
@@ -102,20 +112,27 @@ def make_report(repository: str | Path) -> SurveyReport:
         If it is no such survey.
     """
     plan = stored_plan(repository)
-    truth_table, objects, forced = _read_tables(repository, plan)
+    truth_table, objects, forced, dia_objects, dia_forced = _read_tables(repository, plan)
     truth = TrueSources.of(plan, truth_table)
     if "detect_isPrimary" in objects.colnames:
         objects = objects[np.asarray(objects["detect_isPrimary"])]
     x, y = tract_pixels(plan, objects["coord_ra"], objects["coord_dec"])
     found = find_objects(truth, x, y)
     stars = _star_fluxes(plan, truth, objects, forced, found)
+    dec = "dec" if "dec" in dia_objects.colnames else "decl"
+    dia_found = find_objects(truth, *tract_pixels(plan, dia_objects["ra"], dia_objects[dec]))
+    ids, dia_ids = _ids(objects["objectId"], found), _ids(dia_objects["diaObjectId"], dia_found)
+    varying = varying_fluxes(plan, truth, forced, ids, dia_forced, dia_ids)
     return SurveyReport(
         completeness=_completeness(plan, truth, objects, found),
         purity=_purity(plan, truth, objects, x, y),
         pulls=_pulls(plan, stars),
         floor=_floor(plan, stars),
         colours=_colours(stars),
+        varying=summarize_varying(plan, varying),
         stars=stars,
+        varying_fluxes=varying,
+        rising=truth_table[np.asarray(truth_table["light_curve"]) == "rising"],
     )
 
 
@@ -151,14 +168,9 @@ def _read_tables(repository: str | Path, plan: SurveyPlan) -> list[Table]:
     return tables
 
 
-def _is_reliable(table: Table, flux: str, prefix: str = "") -> BoolArray:
-    """Tell which fluxes are there, and not flagged."""
-    names = [f"{flux}_flag", *(f"{prefix}pixelFlags_{name}" for name in _UNRELIABLE)]
-    reliable: BoolArray = np.isfinite(np.asarray(table[flux]))
-    for name in names:
-        if name in table.colnames:
-            reliable &= ~np.asarray(table[name])
-    return reliable
+def _ids(ids: Column, found: IntArray) -> IntArray:
+    """Return the id of each source's object, -1 where there is none."""
+    return np.append(np.asarray(ids, dtype=np.int64), -1)[found]
 
 
 def _star_fluxes(plan: SurveyPlan, truth: TrueSources, objects: Table, forced: Table, found: IntArray) -> Table:
@@ -168,15 +180,15 @@ def _star_fluxes(plan: SurveyPlan, truth: TrueSources, objects: Table, forced: T
     stars = np.flatnonzero(truth.is_constant_star & truth.is_isolated & truth.is_covered & (found >= 0))
     star_of = dict(zip(np.asarray(objects["objectId"])[found[stars]].tolist(), stars.tolist(), strict=True))
     forced_star = np.array([star_of.get(each, -1) for each in np.asarray(forced["objectId"]).tolist()])
-    visit = np.asarray(forced["visit"] if "visit" in forced.colnames else forced["ccdVisitId"] // 1000)
+    visit = visit_ids(forced)
     parts = []
     for band in plan.size.bands:
         in_band = (forced_star >= 0) & (np.asarray(forced["band"]) == band)
-        for image, name in (("visit", "psfFlux"), ("difference", "psfDiffFlux")):
-            rows = np.flatnonzero(in_band & _is_reliable(forced, name))
+        for image, name in FORCED_FLUXES.items():
+            rows = np.flatnonzero(in_band & is_reliable(forced, name))
             parts.append(_fluxes(image, band, truth, forced_star[rows], forced[rows], name, visit[rows]))
         name = f"{band}_psfFlux"
-        good = stars[_is_reliable(objects, name, f"{band}_")[found[stars]]]
+        good = stars[is_reliable(objects, name, f"{band}_")[found[stars]]]
         is_child = np.asarray(objects["parentObjectId"])[found[good]] != 0
         for image, seen in (("coadd", good[~is_child]), ("deblended", good[is_child])):
             parts.append(_fluxes(image, band, truth, seen, objects[found[seen]], name, np.zeros_like(seen)))
@@ -258,32 +270,14 @@ def _pulls(plan: SurveyPlan, stars: Table) -> Table:
     visits = np.asarray(stars["visit"])
     rows = []
     for image, band, in_band in _images(plan, stars):
-        rows.append({"image": image, "band": band, "visit": 0, **_statistics(pull[in_band & counts])})
-        if image in ("visit", "difference"):
+        rows.append({"image": image, "band": band, "visit": 0, **statistics(pull[in_band & counts])})
+        if image in FORCED_FLUXES:
             rows += [
-                {"image": image, "band": band, "visit": visit, **_statistics(pull[chosen & counts])}
+                {"image": image, "band": band, "visit": visit, **statistics(pull[chosen & counts])}
                 for visit in np.unique(visits[in_band]).tolist()
                 for chosen in (in_band & (visits == visit),)
             ]
     return _table(rows)
-
-
-def _statistics(values: FloatArray) -> dict[str, float]:
-    if not len(values):
-        return {"n": 0, "mean": np.nan, "median": np.nan, "rms": np.nan, "sigma": np.nan, "outliers": 0}
-    return {
-        "n": len(values),
-        "mean": float(values.mean()),
-        "median": float(np.median(values)),
-        "rms": float(values.std()),
-        "sigma": robust_sigma(values),
-        "outliers": int((np.abs(values) > _OUTLIER).sum()),
-    }
-
-
-def robust_sigma(values: FloatArray) -> float:
-    """Return the standard deviation of a Gaussian with these values' median absolute deviation."""
-    return float(_MAD_TO_SIGMA * np.median(np.abs(values - np.median(values)))) if len(values) else np.nan
 
 
 def _floor(plan: SurveyPlan, stars: Table) -> Table:
