@@ -69,6 +69,12 @@ class SimulationError(ForcedPhotError, RuntimeError):
     exit_code = 11
 
 
+class QuantaFailedError(ForcedPhotError, RuntimeError):
+    """Quanta of a pipeline that failed; what the others have made stays, and the rest can be done later."""
+
+    exit_code = 13
+
+
 class MissingExtraError(ForcedPhotError, ImportError):
     """A package that is asked for by an extra of forcedphot only, and is not installed."""
 
