@@ -55,11 +55,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tap": _GROUND,
     "butler": {"io"},
     "lsst_names": {*_DRIVER, "butler", "driver"},
+    "notebooks": {*_GROUND, "io", "survey"},
     "cli": {
         *_DRIVER,
         "display",
         "driver",
         "multi_band",
+        "notebooks",
         "one_call",
         "plugin_reference",
         "simulation",
@@ -96,6 +98,7 @@ BUTLER_PLACES = (
     "driver",
     "lsst_names",
     "multi_band",
+    "notebooks",
     "tasks",
     "survey",
     "io/formatters",
@@ -109,6 +112,7 @@ HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 DISTRIBUTIONS = {
     "astro_metadata_translator": "astro-metadata-translator",
     "felis": "lsst-felis",
+    "jupyter_client": "nbclient",  # whose interface it is part of
     "lsst.ctrl.bps": "lsst-ctrl-bps",
     "lsst.ctrl.mpexec": "lsst-ctrl-mpexec",
     "lsst.daf": "lsst-daf-butler",
@@ -117,12 +121,13 @@ DISTRIBUTIONS = {
     "lsst.pipe": "lsst-pipe-base",
     "lsst.resources": "lsst-resources",
     "lsst.sphgeom": "lsst-sphgeom",
+    "nbformat": "nbclient",  # whose interface it is part of
     "starlink": "starlink-pyast",
     "yaml": "pyyaml",
 }
 """Names under which packages are installed, where they differ from those under which they are imported."""
 
-EXTRAS = ("pipelines", "service")
+EXTRAS = ("notebook", "pipelines", "service")
 """Those whose packages parts of forcedphot import, when they are asked for."""
 
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "plugins": "List what can be measured, with fields and settings.",
     "report": "Compare the catalogs of a simulated survey with the truth.",
     "run": "Measure forced photometry of a survey in a Butler repository.",
+    "serve": "Answer queries on a repository's tables and images (TAP), with a page for browsers.",
     "show": "Draw an image with its mask, and positions of a catalog on it.",
     "simulate": "Simulate a survey in a Butler repository.",
 }

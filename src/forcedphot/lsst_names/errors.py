@@ -8,7 +8,7 @@ from ..errors import ForcedPhotError
 class StackNameError(ForcedPhotError, ImportError):
     """An object of the stack that does not exist here."""
 
-    exit_code = 13
+    exit_code = 30
 
 
 class StackModuleError(StackNameError, ModuleNotFoundError):

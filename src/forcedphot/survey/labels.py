@@ -19,7 +19,7 @@ def check_label(index: Path, label: str, repository: Path) -> None:
     ConfigurationError
         If the label is that of another repository which is there, or the index is none.
     """
-    other = _read(index).get(label)
+    other = read_labels(index).get(label)
     if other is not None and other != str(repository) and ("://" in other or Path(other).exists()):
         raise ConfigurationError(
             f"{index} has the label {label!r} for {other}; give another label, or another index."
@@ -37,7 +37,7 @@ def add_label(index: Path, label: str, repository: Path) -> None:
     import yaml
 
     check_label(index, label, repository)
-    labels = _read(index)
+    labels = read_labels(index)
     if labels.get(label) == str(repository):
         return
     with atomic_output(index, overwrite=True) as temporary:
@@ -45,7 +45,14 @@ def add_label(index: Path, label: str, repository: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _read(index: Path) -> dict[str, str]:
+def read_labels(index: Path) -> dict[str, str]:
+    """Read an index: places of repositories by label; none if there is no such file.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is none.
+    """
     import yaml
 
     if index.suffix not in (".yaml", ".yml"):
