@@ -1,7 +1,7 @@
 """What schemas say of tables and columns: Rubin's (lsst-sdm-schemas), ObsCore's, and TAP_SCHEMA's own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -45,9 +45,8 @@ class KnownTable:
         """Describe a table by what is known; what a schema calls indexed is so in Rubin's database, not here."""
         columns = []
         for name, column in source.columns.items():
-            known = self.columns.get(name, HeldColumn(column))
-            is_indexed = source.has_index and name in (source.ra, source.dec)
-            columns.append(HeldColumn(column, known.principal, is_indexed, known.standard))
+            known = self.columns.get(name)
+            columns.append(HeldColumn(column) if known is None else replace(known, metadata=column))
         return HeldTable(source, self.description, tuple(columns))
 
     def fill(self, table: str, rows: Mapping[str, Any]) -> HeldTable:

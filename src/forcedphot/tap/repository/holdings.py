@@ -14,6 +14,7 @@ from ..known_schemas import DP02, DP1, known_schema
 from ..tap_schema import with_tap_schema
 from .discovery import Found, find
 from .examples import examples
+from .indexed_copies import IndexedCopies
 from .names import COADD_PATCHES, OTHER_TABLES
 from .obscore import describe_region, obscore_schema
 from .parquet_tables import describe_table
@@ -36,6 +37,8 @@ class RepositoryHoldings:
         Where the service has the files of `file_routes`, as "http://127.0.0.1:8080/files".
     collections
         Where to look; by default in all.
+    index_folder
+        Where copies of large tables are that are ordered on the sky; None for no copies. Nobody else may use it.
     limits
         Of each query.
     check_seconds
@@ -52,6 +55,7 @@ class RepositoryHoldings:
         repository: str | Path,
         files_url: str = "/files",
         collections: Sequence[str] = (),
+        index_folder: Path | None = None,
         limits: Limits | None = None,
         check_seconds: float = 2.0,
     ) -> None:
@@ -59,16 +63,20 @@ class RepositoryHoldings:
         self._label = Path(self._repository).resolve().name
         self._files_url = files_url.rstrip("/")
         self._collections = tuple(collections)
+        self._copies = None if index_folder is None else IndexedCopies(index_folder, self._note_copies)
         self._limits = limits
         self._check_seconds = check_seconds
         self._lock = threading.Lock()
         self._database = _database_file(self._repository)
         self._stamp: Any = None
+        self._n_copied = 0
         self._checked = -float("inf")
         self._described: dict[Any, HeldTable | None] = {}
         self._files: dict[str, Path] = {}
         self._snapshot: HoldingsSnapshot | None = None
         self.snapshot()
+        if self._copies is not None:
+            self._copies.begin()
 
     def snapshot(self) -> HoldingsSnapshot:
         """Return what there is; see `forcedphot.tap.holdings.Holdings`."""
@@ -91,14 +99,18 @@ class RepositoryHoldings:
         if now - self._checked < self._check_seconds:
             return False
         self._checked = now
-        return self._database is None or _stamp(self._database) != self._stamp
+        return self._database is None or self._now() != self._stamp
+
+    def _now(self) -> tuple[Any, int]:
+        """Return what is another whenever there is something to read."""
+        return _stamp(self._database) if self._database else None, self._n_copied
 
     def _read(self) -> HoldingsSnapshot:
         # before reading, so that what is written meanwhile is read the next time
-        stamp = _stamp(self._database) if self._database else None
+        stamp = self._now()
         with _open(self._repository) as butler:
             found = find(butler, self._collections)
-        tables = [table for table in self._describe(found) if table is not None]
+        tables = [self._with_index(table) for table in self._describe(found) if table is not None]
         if patches := _patches(found):
             present = {table.source.name.partition(".")[0] for table in tables} & {DP1, DP02}
             tables += [
@@ -120,6 +132,20 @@ class RepositoryHoldings:
             described[key] = self._described[key] if key in self._described else describe_table(table)
         self._described = described
         return described.values()
+
+    def _with_index(self, table: HeldTable) -> HeldTable:
+        """Put ordered copies in the place of a table's files, if it has them; its position is indexed then."""
+        source = table.source if self._copies is None else self._copies.replace_files(table.source)
+        if source is table.source:
+            return table
+        columns = [
+            replace(column, indexed=column.metadata.name in (source.ra, source.dec)) for column in table.columns
+        ]
+        return replace(table, source=source, columns=tuple(columns))
+
+    def _note_copies(self) -> None:
+        """Have the repository read anew, as a large table has got its copies."""
+        self._n_copied += 1
 
     def _obscore(self, found: Found, tables: Sequence[HeldTable]) -> HeldSchema:
         return obscore_schema(
