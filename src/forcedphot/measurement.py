@@ -92,7 +92,7 @@ class ForcedMeasurementTask(Task):
 
     def generateMeasCat(
         self,
-        exposure: Exposure,  # noqa: ARG002
+        exposure: Exposure | None,  # noqa: ARG002
         refCat: SourceCatalog,
         refWcs: Wcs | None = None,  # noqa: ARG002
         idFactory: Callable[[int], IntArray] | None = None,
@@ -225,6 +225,19 @@ class ForcedMeasurementTask(Task):
             run.measure(undeblended, exposure, rows)
         else:
             run.measure([*deblended, *undeblended], exposure, rows, on_progress)
+
+    def fail(self, measCat: SourceCatalog) -> None:
+        """Mark all sources of a catalog as not measured: on an image without a PSF.
+
+        Parameters
+        ----------
+        measCat
+            What `generateMeasCat` made; its fluxes stay NaN and are flagged.
+        """
+        off_image = np.zeros(len(measCat), dtype=bool)
+        for plugin in (*self.plugins, *self.undeblended):
+            plugin.fail(measCat.columns, slice(None), off_image)
+        measCat[INVALID_PSF_FLAG] = True
 
     def _replace_neighbours(
         self, measCat: SourceCatalog, exposure: Exposure, refCat: SourceCatalog, exposure_id: int | None

@@ -1,5 +1,6 @@
 """Configuration of forced measurement: plugins, slots, columns to copy, noise in place of neighbours."""
 
+import re
 from collections.abc import Iterator
 
 from lsst.pex.config import Config, ConfigField, DictField, Field
@@ -7,6 +8,8 @@ from lsst.pex.config import Config, ConfigField, DictField, Field
 from .errors import ConfigurationError
 from .neighbours import NoiseReplacerConfig
 from .plugins import CentroidPlugin, registry
+
+_PLUGIN_NAME = re.compile(r"(?P<field>plugins|undeblended)\[(?P<quote>['\"]?)(?P<plugin>\w+)(?P=quote)\]")
 
 
 class SourceSlotConfig(Config):
@@ -33,7 +36,11 @@ class SourceSlotConfig(Config):
 
 
 class ForcedMeasurementConfig(Config):
-    """Configuration of `ForcedMeasurementTask`; the defaults are the pipelines'."""
+    """Configuration of `ForcedMeasurementTask`; the defaults are the pipelines'.
+
+    ``measurement.plugins['base_PsfFlux'].badMaskPlanes=[]`` sets a plugin's field in Python, in files, and after
+    ``-c`` of pipetask.
+    """
 
     plugins = registry.makeField(
         doc="Plugins to run, and their configuration",
@@ -73,6 +80,14 @@ class ForcedMeasurementConfig(Config):
         doc="Replace the other sources with noise while one is measured?", default=True
     )
     noiseReplacer = ConfigField(dtype=NoiseReplacerConfig, doc="The noise in place of other sources")
+
+    def __getattr__(self, name: str) -> Config:
+        """Find a plugin's configuration by ``plugins['base_PsfFlux']``, which is how pipetask looks it up."""
+        match = _PLUGIN_NAME.fullmatch(name)
+        if match is None or match["plugin"] not in registry:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+        found: Config = getattr(self, match["field"])[match["plugin"]]
+        return found
 
     def validate(self) -> None:
         """Refuse slots that no plugin fills."""

@@ -19,8 +19,8 @@ class Task:
     Parameters
     ----------
     config
-        An instance of the class's ``ConfigClass``; its defaults if None. It is validated and then
-        frozen into a copy, so that later changes of the caller's object have no effect.
+        An instance of the class's ``ConfigClass``; its defaults if None. It is validated and then, if it is not
+        frozen, frozen into a copy, so that later changes of the caller's object have no effect.
     name
         Name within the parent task; the class's default name if None.
     parentTask
@@ -54,7 +54,8 @@ class Task:
             raise
         except ValueError as error:  # pex_config's own complaints
             raise ConfigurationError(f"The configuration is not valid: {error}") from error
-        self.config: Any = copy.deepcopy(config)
+        # A frozen configuration cannot change, and its copy takes longer than all else a task does to begin.
+        self.config: Any = config if config._frozen else copy.deepcopy(config)
         self.config.freeze()
         self._name = self._fullName = name or self._DefaultName
         self._taskDict: dict[str, weakref.ReferenceType[Any]] = {}

@@ -5,13 +5,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from astropy.table import Table
 from lsst.daf.butler import Butler, CollectionType
-from lsst.pipe.base import NoWorkFound, Pipeline
+from lsst.pipe.base import NoWorkFound
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
@@ -20,7 +19,6 @@ from forcedphot.errors import ConfigurationError
 from forcedphot.exposure import Exposure
 from forcedphot.id_generator import IdGenerator
 from forcedphot.survey import SimulatedSurvey
-from forcedphot.survey.profiles import PROFILES
 from forcedphot.tasks import ForcedPhotVisitConfig, ForcedPhotVisitTask, ForcedSourceTableTask
 from forcedphot.tasks.forced_phot_visit import nearest_patches
 from forcedphot.tasks.forced_sources import UNPLACED, ForcedTargets
@@ -205,25 +203,3 @@ def test_configuration_decides_what_is_read_and_made() -> None:
     config.doObjects = False
     with pytest.raises(ConfigurationError, match="nothing to measure"):
         config.validate()
-
-
-@pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_pipelines_use_the_names_of_their_profiles(path: Path) -> None:
-    name, _, what = path.stem.partition("-")
-    pipeline = Pipeline.fromFile(str(path))
-    graph = pipeline.to_graph()
-    assert set(pipeline.subsets) == {what}
-    assert set(pipeline.subsets[what]) == set(pipeline.task_labels)
-    known: dict[str, Any] = {dataset.name: dataset for dataset in PROFILES[name].datasets.values()}
-    tables = {"forced_source", "dia_forced_source", "coadd_forced"} & set(PROFILES[name].datasets)
-    made = {
-        dataset
-        for task in graph.tasks.values()
-        for dataset in (o.dataset_type_name for o in task.outputs.values())
-    }
-    assert {PROFILES[name].datasets[table].name for table in tables} <= made
-    for task in graph.tasks.values():
-        for edge in task.inputs.values():
-            if edge.dataset_type_name not in made:
-                assert edge.storage_class_name == known[edge.dataset_type_name].storage_class
-                assert set(edge.raw_dimensions) == set(known[edge.dataset_type_name].dimensions)

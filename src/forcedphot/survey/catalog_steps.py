@@ -12,7 +12,7 @@ from ..id_generator import IdGenerator
 from ..io.afw_table.reader import read_afw_table
 from ..io.parquet import read_parquet
 from .image_steps import images_of_patch
-from .plan import SurveyPlan
+from .plan import PatchPlan, SurveyPlan
 from .products import Product
 from .work import Files, Made, Step, detector_of, of_detector, patch_of, release_of
 
@@ -38,29 +38,44 @@ def catalog_steps(plan: SurveyPlan) -> Iterator[Step]:
 
 def _object_steps(plan: SurveyPlan) -> Iterator[Step]:
     bands, datasets = plan.size.bands, plan.profile.datasets
-    of_patches = []
+    tables = []
     for patch in plan.patches:
         coadds = tuple(Product("coadd", patch=patch.id, band=band) for band in bands)
-        if "reference" in datasets:
-            catalogs = (Product(role, patch=patch.id, band=band) for role in _BY_BAND for band in bands)
-            yield Step(_make_catalogs, coadds, (Product("reference", patch=patch.id), *catalogs))
-            if patch is plan.patches[0]:
-                yield Step(_take_schema, (Product("reference", patch=patch.id),), (Product("reference_schema"),))
+        reference = Product("reference", patch=patch.id)
+        outputs = [reference, *(Product(role, patch=patch.id, band=band) for role in _BY_BAND for band in bands)]
+        if "object" in datasets:
+            tables.append(Product(_object_table_role(plan), patch=patch.id))
+            outputs.append(tables[-1])
+        yield Step(_make_objects, coadds, tuple(outputs))
+        if patch is plan.patches[0]:
+            yield Step(_take_schema, (reference,), (Product("reference_schema"),))
+    if tables and tables[0].role != "object":
+        yield Step(_stack, tuple(tables), (Product("object"),))
+
+
+def _object_table_role(plan: SurveyPlan) -> str:
+    """Return what the table of a patch's objects is: in the survey by itself, or as a part of the tract's."""
+    return "object" if "patch" in plan.profile.datasets["object"].dimensions else "object_of_patch"
+
+
+def _make_objects(plan: SurveyPlan, step: Step, files: Files) -> Made:
+    """Make the catalogs of a patch, and the table of what is in them."""
+    from .object_table import object_table
+
+    coadds = _coadds(step, files)
+    patch = patch_of(plan, step.outputs[0])
+    found = _objects(plan, patch, coadds)
+    made: Made = {}
+    for output in step.outputs:
+        if output.role == "reference":
+            made[output] = found.reference
+        elif output.role in _BY_BAND:
+            catalogs = found.measured if output.role == "coadd_measured" else found.forced
+            made[output] = catalogs[cast("str", output.band)]
         else:
-            role = "object" if "patch" in datasets["object"].dimensions else "object_of_patch"
-            of_patches.append(Product(role, patch=patch.id))
-            yield Step(_make_object_table, coadds, (of_patches[-1],))
-    if of_patches and of_patches[0].role != "object":
-        yield Step(_stack, tuple(of_patches), (Product("object"),))
-
-
-def _make_catalogs(plan: SurveyPlan, step: Step, files: Files) -> Made:
-    found = _objects(plan, step.outputs[0], _coadds(step, files))
-    catalogs = {"coadd_measured": found.measured, "coadd_forced": found.forced}
-    return {
-        product: catalogs[product.role][product.band] if product.band else found.reference
-        for product in step.outputs
-    }
+            where: dict[str, Any] = {"skymap": plan.profile.skymap, "tract": plan.profile.tract, "patch": patch.id}
+            made[output] = object_table(release_of(plan), found, coadds, **where)
+    return made
 
 
 def _take_schema(plan: SurveyPlan, step: Step, files: Files) -> Made:  # noqa: ARG001 - of every step
@@ -68,28 +83,14 @@ def _take_schema(plan: SurveyPlan, step: Step, files: Files) -> Made:  # noqa: A
     return {output: read_afw_table(files[catalog])[:0]}
 
 
-def _make_object_table(plan: SurveyPlan, step: Step, files: Files) -> Made:
-    from .object_table import object_table
-
-    (output,) = step.outputs
-    coadds = _coadds(step, files)
-    found = _objects(plan, output, coadds)
-    profile, patch = plan.profile, patch_of(plan, output)
-    table = object_table(
-        release_of(plan), found, coadds, skymap=profile.skymap, tract=profile.tract, patch=patch.id
-    )
-    return {output: table}
-
-
 def _coadds(step: Step, files: Files) -> dict[str, Exposure]:
     return {cast("str", product.band): Exposure.read(files[product]) for product in step.inputs_of("coadd")}
 
 
-def _objects(plan: SurveyPlan, output: Product, coadds: dict[str, Exposure]) -> ObjectCatalogs:
+def _objects(plan: SurveyPlan, patch: PatchPlan, coadds: dict[str, Exposure]) -> ObjectCatalogs:
     from .objects import measure_objects
     from .row_ids import patch_ids
 
-    patch = patch_of(plan, output)
     ids = patch_ids(plan, patch.id)
     return measure_objects(coadds, patch.inner, plan.tract_inner_box, ids, seed=ids.catalog_id)
 
@@ -148,10 +149,8 @@ def _associate(plan: SurveyPlan, step: Step, files: Files) -> Made:
 
 def _forced_steps(plan: SurveyPlan) -> Iterator[Step]:
     """Yield steps that measure on each pair of images once, and those that sort the rows by patches."""
-    by_patch = "patch" in plan.profile.datasets["object"].dimensions
-    objects = {
-        patch.id: Product("object" if by_patch else "object_of_patch", patch=patch.id) for patch in plan.patches
-    }
+    role = _object_table_role(plan)
+    objects = {patch.id: Product(role, patch=patch.id) for patch in plan.patches}
     patches = _patches_by_image(plan)
     parts: dict[Product, list[Product]] = {
         Product(role, patch=patch.id): [] for patch in plan.patches for role in _FORCED

@@ -104,6 +104,14 @@ _TRACT = ("skymap", "tract")
 _COADD = (*_PATCH, "band")
 
 _TRUTH = DatasetName("truth_summary", _TRACT, "ArrowAstropy")
+_COADD_CATALOGS = MappingProxyType(
+    {
+        "reference": DatasetName("deepCoadd_ref", _PATCH, "SourceCatalog"),
+        "reference_schema": DatasetName("deepCoadd_ref_schema", (), "SourceCatalog"),
+        "coadd_measured": DatasetName("deepCoadd_meas", _COADD, "SourceCatalog"),
+        "coadd_forced": DatasetName("deepCoadd_forced_src", _COADD, "SourceCatalog"),
+    }
+)
 
 _DP1 = Profile(
     name="dp1",
@@ -134,6 +142,10 @@ _DP1 = Profile(
             "dia_forced_source": DatasetName("dia_object_forced_source", _PATCH, "ArrowAstropy"),
             "visit_table": DatasetName("visit_table", ("instrument",), "ArrowAstropy"),
             "visit_detector_table": DatasetName("visit_detector_table", ("instrument",), "ArrowAstropy"),
+            "reference": DatasetName("object_ref_measurement", _PATCH, "SourceCatalog"),
+            "reference_schema": DatasetName("object_ref_measurement_schema", (), "SourceCatalog"),
+            "coadd_measured": DatasetName("object_unforced_measurement", _COADD, "SourceCatalog"),
+            "coadd_forced": DatasetName("object_forced_measurement", _COADD, "SourceCatalog"),
             "truth": _TRUTH,
         }
     ),
@@ -168,6 +180,7 @@ _DP02 = Profile(
             "dia_forced_source": DatasetName("forcedSourceOnDiaObjectTable", _PATCH, "ArrowAstropy"),
             "visit_table": DatasetName("visitTable", ("instrument",), "ArrowAstropy"),
             "visit_detector_table": DatasetName("ccdVisitTable", ("instrument",), "ArrowAstropy"),
+            **_COADD_CATALOGS,
             "truth": _TRUTH,
         }
     ),
@@ -194,10 +207,7 @@ _HSC = Profile(
             "difference_image": DatasetName("deepDiff_differenceExp", _VISIT_DETECTOR, "DifferenceImage"),
             "coadd": DatasetName("deepCoadd_calexp", _COADD, "CellCoadd"),
             "template": DatasetName("deepDiff_template", _COADD, "CellCoadd"),
-            "reference": DatasetName("deepCoadd_ref", _PATCH, "SourceCatalog"),
-            "reference_schema": DatasetName("deepCoadd_ref_schema", (), "SourceCatalog"),
-            "coadd_measured": DatasetName("deepCoadd_meas", _COADD, "SourceCatalog"),
-            "coadd_forced": DatasetName("deepCoadd_forced_src", _COADD, "SourceCatalog"),
+            **_COADD_CATALOGS,
             "truth": _TRUTH,
         }
     ),

@@ -7,15 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lsst.pex.config import ChoiceField, Field
+from lsst.pex.config import ChoiceField, ConfigurableField, Field
 from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base.connectionTypes import Input, Output
 
+from ..aperture_correction import ApplyApCorrTask
 from ..conventions import IntArray
 from ..driver import as_exposure
 from ..errors import ConfigurationError, InputTableError
 from ..exposure import Exposure, Identity
-from .forced_sources import UNPLACED, ForcedImages, ForcedTargets, measure_targets
+from ..measurement import ForcedMeasurementTask
+from ..references import REFERENCE_SCHEMA
+from .forced_sources import (
+    UNPLACED,
+    ForcedImages,
+    ForcedTargets,
+    TargetMeasurement,
+    measure_targets,
+    needed_plugins,
+)
+from .points import FOOTPRINT_SCALING, POINT_PLUGINS, PointMeasurement, configure_points
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -107,6 +118,21 @@ class ForcedPhotVisitConnections(PipelineTaskConnections, dimensions=_VISIT_DETE
 class ForcedPhotVisitConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotVisitConnections):  # type: ignore[call-arg]
     """Configuration of `ForcedPhotVisitTask`."""
 
+    measurement = ConfigurableField(
+        doc="Subtask to measure on the visit image; what other plugins than the tables' measure is added to them",
+        target=ForcedMeasurementTask,
+    )
+    measurementDiff = ConfigurableField(
+        doc="Subtask to measure on the difference image, likewise", target=ForcedMeasurementTask
+    )
+    doApCorr = Field[bool](doc="Apply aperture corrections, where the images have them?", default=True)
+    applyApCorr = ConfigurableField(
+        doc="Subtask to apply aperture corrections, on both images", target=ApplyApCorrTask
+    )
+    psfFootprintScaling = Field[float](
+        doc="Axes of the ellipses that are the footprints, in those of the PSF's second moments",
+        default=FOOTPRINT_SCALING,
+    )
     release = ChoiceField[str](
         doc="Whose tables are made of the measurements",
         allowed={
@@ -128,11 +154,24 @@ class ForcedPhotVisitConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotVi
     )
     coaddStorageClass = Field[str](doc="Storage class of the coadds", default="CellCoadd")
 
+    def setDefaults(self) -> None:
+        """Measure what the tables of Data Preview 1 have."""
+        super().setDefaults()
+        for measurement in (self.measurement, self.measurementDiff):
+            configure_points(measurement)
+
     def validate(self) -> None:
-        """Refuse to measure nothing."""
+        """Refuse to measure nothing, or less than the tables have."""
         super().validate()
         if not (self.doObjects or self.doDiaObjects):
             raise ConfigurationError("There is nothing to measure: set doObjects or doDiaObjects to True.")
+        for name, needed in (("measurement", needed_plugins(self.release)), ("measurementDiff", POINT_PLUGINS)):
+            missing = [plugin for plugin in needed if plugin not in getattr(self, name).plugins.names]
+            if missing:
+                raise ConfigurationError(
+                    f"The tables of {self.release} have columns of {', '.join(missing)}; "
+                    f"add that to {name}.plugins.names."
+                )
 
 
 class ForcedPhotVisitTask(PipelineTask):
@@ -142,6 +181,27 @@ class ForcedPhotVisitTask(PipelineTask):
     _DefaultName = "forcedPhotVisit"
 
     config: Any
+    measurement: ForcedMeasurementTask
+    measurementDiff: ForcedMeasurementTask
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._measurement = TargetMeasurement(
+            *(self._make_measurement(name) for name in ("measurement", "measurementDiff"))
+        )
+
+    def _make_measurement(self, name: str) -> PointMeasurement:
+        self.makeSubtask(name, refSchema=REFERENCE_SCHEMA)
+        measurement = getattr(self, name)
+        corrections = None
+        if self.config.doApCorr:
+            corrections = self.config.applyApCorr.apply(
+                name=name.replace("measurement", "applyApCorr"),
+                parentTask=self,
+                schema=measurement.schema,
+                fluxes=measurement.corrected_fluxes,
+            )
+        return PointMeasurement(measurement, corrections, self.config.psfFootprintScaling)
 
     def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
         """Read the images and the needed columns of the tables, measure, and write the tables.
@@ -189,7 +249,8 @@ class ForcedPhotVisitTask(PipelineTask):
         Returns
         -------
         A Struct with a table for each output, a row for each object on the image: ``forcedSources`` and
-        ``diaForcedSources``. Columns are those of both releases, and a target's ``id``.
+        ``diaForcedSources``. Columns are those of both releases, a target's ``id``, and after them what other
+        plugins than the tables' measure; see `measure_targets`.
 
         Raises
         ------
@@ -224,7 +285,8 @@ class ForcedPhotVisitTask(PipelineTask):
     def _measure(self, targets: Sequence[ForcedTargets], images: ForcedImages) -> Table:
         from astropy.table import Table
 
-        return Table(measure_targets(self.config.release, ForcedTargets.concatenate(targets), images))
+        together = ForcedTargets.concatenate(targets)
+        return Table(measure_targets(self.config.release, together, images, self._measurement))
 
 
 def _read_objects(handle: Any) -> ForcedTargets:

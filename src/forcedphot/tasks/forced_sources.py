@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from ..exposure import Exposure
 from ..id_generator import IdGenerator
 from ..plugins.base import INVALID_PSF_FLAG, missing_component
 from .columns import Release, build_table
-from .points import POINT_PLUGINS, measure_points
-from .table_values import Values, ccd_visit_id, flux_values, pixel_flags, renamed
+from .points import POINT_PLUGINS, PointMeasurement, failed_points, measure_points, usual_measurement
+from .table_values import Values, added_values, ccd_visit_id, flux_values, pixel_flags, renamed
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -29,6 +29,7 @@ UNPLACED = -1
 
 _TARGET_IDS = MappingProxyType({"ForcedSource": "objectId", "ForcedSourceOnDiaObject": "diaObjectId"})
 _LOCAL_PLUGINS = ("base_LocalBackground", "base_LocalPhotoCalib", "base_LocalWcs")
+_DIFFERENCE_PREFIX = "diff_"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,27 @@ class ForcedImages:
 
     visit_image: Exposure
     difference_image: Exposure | None
+
+
+class TargetMeasurement(NamedTuple):
+    """What measures targets.
+
+    Parameters
+    ----------
+    direct, difference
+        On visit images, and on differences.
+    """
+
+    direct: PointMeasurement
+    difference: PointMeasurement
+
+
+def needed_plugins(release: Release) -> tuple[str, ...]:
+    """Return the plugins that the tables of a release are made of: on visit images.
+
+    On differences those are `POINT_PLUGINS`.
+    """
+    return (*POINT_PLUGINS, *(_LOCAL_PLUGINS if release == "dp02" else ()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +199,9 @@ def dia_forced_source_table(
     return build_forced_table(release, "ForcedSourceOnDiaObject", parts, skymap=skymap, ids=ids)
 
 
-def measure_targets(release: Release, targets: ForcedTargets, images: ForcedImages) -> Values:
+def measure_targets(
+    release: Release, targets: ForcedTargets, images: ForcedImages, measurement: TargetMeasurement | None = None
+) -> Values:
     """Measure targets on one visit image and its difference; those off the image are left out.
 
     Parameters
@@ -189,10 +213,13 @@ def measure_targets(release: Release, targets: ForcedTargets, images: ForcedImag
     images
         A visit image and its difference. Without a difference, or on an image without a PSF, fluxes are NaN and
         flagged.
+    measurement
+        What measures, with the release's `needed_plugins`; no more than these if None.
 
     Returns
     -------
-    Arrays by column, all of one length; targets' ids as ``id``.
+    Arrays by column, all of one length; targets' ids as ``id``. What other plugins measure has their names, after
+    ``diff_`` on the difference, and fluxes ``_flux``, in nJy.
 
     Raises
     ------
@@ -208,8 +235,10 @@ def measure_targets(release: Release, targets: ForcedTargets, images: ForcedImag
     ra, dec = np.radians(targets.ra_deg), np.radians(targets.dec_deg)
     seen = targets.take(exposure.bbox.contains(*exposure.wcs.sky_to_pixel(ra, dec)))
     ra, dec = np.radians(seen.ra_deg), np.radians(seen.dec_deg)
-    plugins = (*POINT_PLUGINS, *(_LOCAL_PLUGINS if release == "dp02" else ()))
-    direct = measure_points(exposure, seen.ids, ra, dec, plugins)
+    if measurement is None:
+        measurement = TargetMeasurement(usual_measurement(needed_plugins(release)), usual_measurement())
+    ccd_visit = ccd_visit_id(identity.visit, identity.detector)
+    direct = measure_points(exposure, seen.ids, ra, dec, measurement.direct, exposure_id=ccd_visit)
     values: Values = {
         "id": seen.ids,
         "parentObjectId": seen.parents,
@@ -219,10 +248,10 @@ def measure_targets(release: Release, targets: ForcedTargets, images: ForcedImag
         "patch": seen.patches,
         "visit": np.full(len(seen), identity.visit),
         "detector": np.full(len(seen), identity.detector),
-        "ccdVisitId": np.full(len(seen), ccd_visit_id(identity.visit, identity.detector)),
+        "ccdVisitId": np.full(len(seen), ccd_visit),
         "band": np.full(len(seen), identity.band or ""),
         **flux_values(direct, exposure, {"psfFlux": "base_PsfFlux"}),
-        **_difference_values(difference, seen, ra, dec),
+        **_difference_values(difference, seen, ra, dec, measurement.difference, ccd_visit),
         **pixel_flags(direct),
         "invalidPsfFlag": direct[INVALID_PSF_FLAG],
         "detect_isPatchInner": seen.is_patch_inner,
@@ -231,13 +260,20 @@ def measure_targets(release: Release, targets: ForcedTargets, images: ForcedImag
     }
     for measured in ("LocalBackground", "LocalPhotoCalib", "LocalPhotoCalibErr", "LocalWcs"):
         values |= renamed(direct, f"base_{measured}", measured[0].lower() + measured[1:])
-    return values
+    added = measurement.direct.added_plugins((*POINT_PLUGINS, *_LOCAL_PLUGINS))
+    return values | added_values(direct, added, exposure)
 
 
 def _difference_values(
-    difference: Exposure | None, seen: ForcedTargets, ra: FloatArray, dec: FloatArray
+    difference: Exposure | None,
+    seen: ForcedTargets,
+    ra: FloatArray,
+    dec: FloatArray,
+    points: PointMeasurement,
+    exposure_id: int,
 ) -> Values:
     """Return fluxes on the difference image; without one they are NaN and flagged."""
+    added = points.added_plugins(POINT_PLUGINS)
     if difference is None:
         missing, failed = np.full(len(seen), np.nan), np.ones(len(seen), dtype=bool)
         return {
@@ -245,11 +281,13 @@ def _difference_values(
             "psfDiffFluxErr": missing,
             "psfDiffFlux_flag": failed,
             "diff_PixelFlags_nodataCenter": failed,
+            **added_values(failed_points(seen.ids, ra, dec, points), added, None, _DIFFERENCE_PREFIX),
         }
-    measured = measure_points(difference, seen.ids, ra, dec)
+    measured = measure_points(difference, seen.ids, ra, dec, points, exposure_id=exposure_id)
     return {
         **flux_values(measured, difference, {"psfDiffFlux": "base_PsfFlux"}),
         "diff_PixelFlags_nodataCenter": measured["base_PixelFlags_flag_nodataCenter"],
+        **added_values(measured, added, difference, _DIFFERENCE_PREFIX),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from ..catalog.flux_units import photo_calib_of
 from ..catalog.source_catalog import SourceCatalog
 from ..conventions import FloatArray, IntArray
 from ..exposure import Exposure
+
+_INST_FLUX = "_instFlux"
 
 type Values = dict[str, npt.NDArray[Any]]
 """Arrays by the names of a table's columns."""
@@ -47,6 +49,44 @@ def renamed(catalog: SourceCatalog, source: str, target: str) -> Values:
         for name, values in catalog.columns.items()
         if name == source or name.startswith(f"{source}_")
     }
+
+
+def added_values(
+    catalog: SourceCatalog, plugins: Iterable[str], exposure: Exposure | None, prefix: str = ""
+) -> Values:
+    """Return the columns of some plugins under their own names, with their units; fluxes in nJy.
+
+    Parameters
+    ----------
+    catalog
+        What was measured.
+    plugins
+        What begins the names of the columns.
+    exposure
+        The image, for its calibration; None if there was none to measure on: fluxes are NaN.
+    prefix
+        Put before all names.
+
+    Returns
+    -------
+    Astropy's Columns; ``..._instFlux`` is called ``..._flux``.
+    """
+    from astropy.table import Column
+
+    beginnings = tuple(f"{plugin}_" for plugin in plugins)
+    fields = [field for field in catalog.schema if field.name.startswith(beginnings)]
+    if not fields:
+        return {}
+    scale = np.nan if exposure is None else flux_scale(catalog, exposure)
+    values: Values = {}
+    for field in fields:
+        column, unit = catalog[field.name], field.unit
+        name = prefix + field.name
+        if field.name.endswith((_INST_FLUX, f"{_INST_FLUX}Err")):
+            column, unit = column * scale, "nJy"
+            name = name.replace(_INST_FLUX, "_flux")
+        values[name] = Column(column, unit=unit or None, description=field.doc)
+    return values
 
 
 def picked(catalog: SourceCatalog, columns: Mapping[str, str]) -> Values:

@@ -1,0 +1,142 @@
+"""Pipelines: all load, have the names of their profiles, find quanta in simulated surveys, and can be changed."""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsst.daf.butler import Butler
+from lsst.pipe.base import Pipeline
+from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
+
+from forcedphot.survey import SimulatedSurvey
+from forcedphot.survey.profiles import PROFILES, find_size
+from forcedphot.tasks.forced_sources import needed_plugins
+from forcedphot.tasks.points import usual_measurement
+
+PIPELINES = {path.stem: path for path in sorted(Path(str(files("forcedphot") / "pipelines")).glob("*.yaml"))}
+TABLE_TASKS = ("objectForcedSource", "diaObjectForcedSource")
+
+
+def load(name: str, *overrides: tuple[str, str, object]) -> Any:
+    """Return the graph of a pipeline, with configuration overrides as ``-c label:field=value`` makes them."""
+    pipeline = Pipeline.fromFile(str(PIPELINES[name]))
+    for override in overrides:
+        pipeline.addConfigOverride(*override)
+    return pipeline.to_graph()
+
+
+usual = cache(load)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_datasets_have_the_names_of_the_profile(name: str) -> None:
+    profile, _, what = name.partition("-")
+    pipeline = Pipeline.fromFile(str(PIPELINES[name]))
+    subsets = {"forced-coadd", "forced-visit"} if what == "forced-all" else {what}
+    assert set(pipeline.subsets) == subsets
+    assert set().union(*pipeline.subsets.values()) == set(pipeline.task_labels)
+    datasets = PROFILES[profile].datasets
+    known = {dataset.name: dataset for dataset in datasets.values()}
+    tasks = usual(name).tasks.values()
+    made = {edge.dataset_type_name for task in tasks for edge in task.outputs.values()}
+    roles = {"forced-coadd": {"coadd_forced"}, "forced-visit": {"forced_source", "dia_forced_source"}}
+    assert {datasets[role].name for subset in subsets for role in roles[subset]} <= made
+    for task in tasks:
+        for edge in (*task.inputs.values(), *task.init.inputs.values(), *task.outputs.values()):
+            if edge.dataset_type_name in known:
+                assert edge.storage_class_name == known[edge.dataset_type_name].storage_class
+                assert set(edge.raw_dimensions) == set(known[edge.dataset_type_name].dimensions)
+            else:
+                assert edge.dataset_type_name in made
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_quanta_are_found_in_a_survey(simulated: Callable[[str], SimulatedSurvey], profile: str) -> None:
+    survey, size = simulated(profile), find_size("tiny")
+    n_patches = size.patches_shape[0] * size.patches_shape[1]
+    n_images = size.n_visits * len(size.bands) * size.detectors_shape[0] * size.detectors_shape[1]
+    expected = {"forcedPhotCoadd": n_patches * len(size.bands)}
+    if f"{profile}-forced-all" in PIPELINES:
+        expected |= {"forcedPhotVisit": n_images}
+    name = f"{profile}-forced-all" if len(expected) > 1 else f"{profile}-forced-coadd"
+    with Butler.from_config(str(survey.repository), collections=survey.collection) as butler:
+        builder = AllDimensionsQuantumGraphBuilder(
+            load(name), butler, input_collections=[survey.collection], output_run="nowhere"
+        )
+        graph = builder.finish(attach_datastore_records=False).assemble()
+    found = {label: len(quanta) for label, quanta in graph.quanta_by_task.items()}
+    if "forcedPhotVisit" in expected:
+        # Images overlap with patches that have no coadds, too.
+        assert min(found.pop(label) for label in TABLE_TASKS) >= n_patches
+    assert found == expected
+
+
+@pytest.mark.parametrize("profile", ["dp1", "dp02"])
+def test_the_pipelines_measure_what_the_simulation_measures(profile: Any) -> None:
+    task = usual(f"{profile}-forced-visit").tasks["forcedPhotVisit"]
+    assert task.config.release == profile
+    for name, plugins in (("measurement", needed_plugins(profile)), ("measurementDiff", needed_plugins("dp1"))):
+        config, expected = getattr(task.config, name).value, usual_measurement(plugins).measurement.config
+        assert set(config.plugins.names) == set(expected.plugins.names)
+        differences: list[str] = []
+        config.compare(expected, shortcut=False, output=differences.append)
+        assert not [line for line in differences if "plugins: " not in line]
+
+
+def test_fields_of_subtasks_are_set() -> None:
+    plugins = [*usual("dp1-forced-visit").tasks["forcedPhotVisit"].config.measurement.plugins.names]
+    graph = load(
+        "dp1-forced-all",
+        ("forcedPhotVisit", "measurement.plugins.names", str([*plugins, "base_CircularApertureFlux"])),
+        ("forcedPhotVisit", "measurement.plugins['base_CircularApertureFlux'].radii", "[6.0, 12.0]"),
+        ("forcedPhotVisit", 'measurementDiff.plugins["base_PsfFlux"].badMaskPlanes', "['BAD']"),
+        ("forcedPhotVisit", "doApCorr", "False"),
+        ("forcedPhotCoadd", "measurement.plugins[base_CircularApertureFlux].radii", "[3.0]"),
+        ("parameters", "coaddStorageClass", "ExposureF"),
+    )
+    config = graph.tasks["forcedPhotVisit"].config
+    assert "base_CircularApertureFlux" in config.measurement.plugins.names
+    assert config.measurement.plugins["base_CircularApertureFlux"].radii == [6.0, 12.0]
+    assert config.measurementDiff.plugins["base_PsfFlux"].badMaskPlanes == ["BAD"]
+    assert not config.doApCorr
+    coadd = graph.tasks["forcedPhotCoadd"]
+    assert coadd.config.measurement.plugins["base_CircularApertureFlux"].radii == [3.0]
+    assert coadd.inputs["exposure"].storage_class_name == config.coaddStorageClass == "ExposureF"
+
+
+def test_a_file_of_configuration_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        'config.measurement.plugins.names |= ["base_CircularApertureFlux"]\n'
+        "config.measurement.plugins['base_CircularApertureFlux'].radii = [6.0, 12.0]\n"
+    )
+    pipeline = Pipeline.fromFile(str(PIPELINES["dp1-forced-visit"]))
+    pipeline.addConfigFile("forcedPhotVisit", str(path))
+    config = pipeline.to_graph().tasks["forcedPhotVisit"].config
+    assert config.measurement.plugins["base_CircularApertureFlux"].radii == [6.0, 12.0]
+    assert {"base_CircularApertureFlux", "base_PsfFlux"} < set(config.measurement.plugins.names)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(Exception, match="forcedPhotVisit") as refused:
+        load("dp02-forced-visit", ("forcedPhotVisit", "measurement.plugins.names", "['base_PsfFlux']"))
+    assert "slot_Centroid" in str(refused.value.__cause__)
+    names = ["base_TransformedCentroidFromCoord", "base_PsfFlux"]
+    with pytest.raises(Exception, match="forcedPhotVisit") as refused:
+        load("dp02-forced-visit", ("forcedPhotVisit", "measurement.plugins.names", str(names)))
+    assert "base_PixelFlags, base_LocalBackground" in str(refused.value.__cause__)
+    with pytest.raises(Exception, match="one release"):
+        load("dp02-forced-visit", ("objectForcedSource", "release", "dp1"))
+    with pytest.raises(Exception, match="should read what forcedPhotVisit writes of DIA objects"):
+        load("dp1-forced-visit", ("forcedPhotVisit", "connections.diaForcedSources", "elsewhere"))
+    with pytest.raises(AttributeError, match="no attribute"):
+        load("dp1-forced-visit", ("forcedPhotVisit", "measurement.plugins['base_Nothing'].radii", "[1.0]"))
+
+
+def test_a_subset_can_be_run_alone() -> None:
+    pipeline = Pipeline.fromFile(f"{PIPELINES['dp1-forced-all']}#forced-visit")
+    assert set(pipeline.task_labels) == {"forcedPhotVisit", *TABLE_TASKS}
+    assert set(pipeline.to_graph().tasks) == {"forcedPhotVisit", *TABLE_TASKS}
