@@ -220,8 +220,9 @@ def _local_files(butler: "Butler", refs: "Sequence[DatasetRef]") -> "dict[Datase
     paths = {}
     for ref, uris in butler.get_many_uris(refs, allow_missing=True).items():
         uri = uris.primaryURI
-        if uri is not None and uri.scheme == "file":
-            paths[ref] = Path(uri.ospath)
+        path = Path(uri.ospath) if uri is not None and uri.scheme == "file" else None
+        if path is not None and path.is_file():
+            paths[ref] = path
         else:
             _LOG.info("%s is not a file on this machine, and left out", ref)
     return paths

@@ -1,5 +1,6 @@
 """RepositoryHoldings: what a service over a Butler repository has, kept in step with the repository."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from .parquet_tables import describe_table
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
 
+_LOG = logging.getLogger(__name__)
 _LEAST_IDLE = 20
 """How much longer than reading a repository takes it is left alone, where its changes are not seen otherwise."""
 
@@ -81,9 +83,14 @@ class RepositoryHoldings:
     def snapshot(self) -> HoldingsSnapshot:
         """Return what there is; see `forcedphot.tap.holdings.Holdings`."""
         with self._lock:
-            if self._snapshot is None or self._has_changed():
-                started = time.monotonic()
+            if self._snapshot is None:
                 self._snapshot = self._read()
+            elif self._has_changed():
+                started = time.monotonic()
+                try:
+                    self._snapshot = self._read()
+                except Exception as error:  # noqa: BLE001 - it is being written to, or its database restarts
+                    _LOG.warning("The repository cannot be read now, and is taken to be as it was: %s", error)
                 seconds = time.monotonic() - started
                 wait = self._check_seconds if self._database else _LEAST_IDLE * seconds
                 self._checked = time.monotonic() + max(0.0, wait - self._check_seconds)
