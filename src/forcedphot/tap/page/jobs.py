@@ -1,0 +1,54 @@
+"""The jobs of the one who asks, as the page lists them."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.requests import Request
+
+from .access import owner
+
+if TYPE_CHECKING:
+    from ..service.manager import JobManager
+
+MAX_JOBS = 100
+_ACTIVE = {"PENDING", "QUEUED", "EXECUTING"}
+_MAX_CHARACTERS = 300
+
+
+class ListedJob(NamedTuple):
+    """A job as the page shows it.
+
+    Parameters
+    ----------
+    created
+        UTC, ISO 8601.
+    query
+        Its beginning.
+    error
+        What is wrong, if there is an error.
+    """
+
+    id: str
+    phase: str
+    created: str
+    query: str
+    error: str
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its phase will change by itself."""
+        return self.phase in _ACTIVE
+
+
+def list_jobs(request: Request) -> list[ListedJob]:
+    """List jobs, the latest first."""
+    manager: JobManager = request.app.state.jobs
+    return [
+        ListedJob(
+            job.id,
+            job.phase,
+            job.created.isoformat(timespec="seconds"),
+            next((value for name, value in job.parameters if name == "QUERY"), "")[:_MAX_CHARACTERS],
+            job.error[:_MAX_CHARACTERS],
+        )
+        for job in manager.listed(owner(request))[:MAX_JOBS]
+    ]
