@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tap": _GROUND,
     "butler": {"io"},
     "lsst_names": {*_DRIVER, "butler", "driver"},
-    "notebooks": {*_GROUND, "io", "survey"},
+    "notebooks": {*_GROUND, "io", "survey", "tap"},
     "cli": {
         *_DRIVER,
         "display",
@@ -123,6 +123,7 @@ DISTRIBUTIONS = {
     "lsst.sphgeom": "lsst-sphgeom",
     "nbformat": "nbclient",  # whose interface it is part of
     "starlink": "starlink-pyast",
+    "vo_models": "vo-models",
     "yaml": "pyyaml",
 }
 """Names under which packages are installed, where they differ from those under which they are imported."""

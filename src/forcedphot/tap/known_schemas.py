@@ -84,7 +84,7 @@ def known_schema(name: str) -> KnownSchema:
     from felis.datamodel import Schema
 
     schema = Schema.from_uri(_RESOURCES[name], context={"id_generation": True})
-    tables = {table.name: _known_table(table) for table in schema.tables}
+    tables = {table.name: _known_table(table, name == TAP_SCHEMA) for table in schema.tables}
     keys = tuple(
         ForeignKey(
             _parts(constraint.columns[0])[0],
@@ -102,12 +102,12 @@ def known_schema(name: str) -> KnownSchema:
     return KnownSchema(name, schema.description or "", MappingProxyType(tables), keys)
 
 
-def _known_table(table: Any) -> KnownTable:
-    columns = {column.name.lower(): _known_column(column) for column in table.columns}
+def _known_table(table: Any, is_standard: bool) -> KnownTable:
+    columns = {column.name.lower(): _known_column(column, is_standard) for column in table.columns}
     return KnownTable(table.name, table.description or "", MappingProxyType(columns))
 
 
-def _known_column(column: Any) -> HeldColumn:
+def _known_column(column: Any, is_standard: bool) -> HeldColumn:
     kind = str(getattr(column.datatype, "value", column.datatype))
     metadata = ColumnMetadata(
         column.name,
@@ -118,7 +118,7 @@ def _known_column(column: Any) -> HeldColumn:
         description=column.description or "",
         xtype=column.votable_xtype if column.votable_xtype in _XTYPES else "",
     )
-    return HeldColumn(metadata, principal=bool(column.tap_principal), standard=bool(column.tap_std))
+    return HeldColumn(metadata, principal=bool(column.tap_principal), standard=is_standard or bool(column.tap_std))
 
 
 _ARROW_NAMES = {

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from .holdings import ForeignKey, HeldSchema, HeldTable
+from .identifiers import delimited
 from .known_schemas import TAP_SCHEMA, known_schema
 from .votable_types import votable_type
 
@@ -52,7 +53,7 @@ def with_tap_schema(
             for number, key in enumerate(all_keys)
         ],
         "key_columns": [
-            {"key_id": f"key_{number}", "from_column": here, "target_column": there}
+            {"key_id": f"key_{number}", "from_column": delimited(here), "target_column": delimited(there)}
             for number, key in enumerate(all_keys)
             for here, there in key.columns
         ],
@@ -97,7 +98,7 @@ def _columns(table: HeldTable) -> _Rows:
         rows.append(
             {
                 "table_name": table.source.name,
-                "column_name": metadata.name,
+                "column_name": delimited(metadata.name),
                 "utype": metadata.utype or None,
                 "ucd": metadata.ucd or None,
                 "unit": metadata.unit or None,

@@ -61,4 +61,6 @@ def votable_type(column: ColumnMetadata) -> VotableType:
         element = kind.partition("<")[2].partition(": ")[2].partition(">")[0].removesuffix(" not null")
         if element in _SCALARS and element != "bool":
             return VotableType(_SCALARS[element], _SIZES.get(column.xtype, "*"), column.xtype)
-    return VotableType(*TEXT[:2], column.xtype)
+    return (
+        VotableType("char", "*", "timestamp") if column.xtype == "timestamp" else TEXT._replace(xtype=column.xtype)
+    )

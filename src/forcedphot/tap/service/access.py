@@ -1,0 +1,69 @@
+"""Who may ask: those who have a token, if there are any; and no page of another site in a user's name."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .errors import ServiceError, error_response
+
+_PREFIX = "/tap/"
+_OPEN = frozenset({"/tap/availability", "/tap/capabilities"})
+"""What says that a token is needed cannot need one itself."""
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHALLENGE = 'Bearer realm="forcedphot", Basic realm="forcedphot"'
+
+
+def owner_of(token: str, tokens: Mapping[str, str]) -> str | None:
+    """Return the name of a token's owner; None if it is none of the tokens."""
+    # all are compared, so that time tells nothing
+    names = [name for known, name in tokens.items() if hmac.compare_digest(token.encode(), known.encode())]
+    return names[0] if names else None
+
+
+def sent_token(request: Request) -> str:
+    """Return the token of a request's header: a bearer token, or the password of basic access."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""
+
+
+class TapAccess:
+    """Refuses requests for /tap without a token, and those that a page of another site sends.
+
+    Parameters
+    ----------
+    app
+        What the others go to; they have the owner's name as ``request.state.owner``.
+    tokens
+        Owner's name by token; none if all may ask.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not f"{scope['path']}/".startswith(_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request.state.owner = owner_of(sent_token(request), self._tokens)
+        site = request.headers.get("sec-fetch-site", "none")
+        answer = self._app
+        if request.method not in _SAFE and site not in ("none", "same-origin"):
+            answer = error_response(ServiceError("this request comes from another site's page", 403))
+        elif self._tokens and request.state.owner is None and scope["path"] not in _OPEN:
+            message = "this service asks for a token: as a bearer token, or as the password of basic access"
+            answer = error_response(ServiceError(message, 401, {"WWW-Authenticate": _CHALLENGE}))
+        await answer(scope, receive, send)
