@@ -128,12 +128,12 @@ def test_parquet_of_others(tmp_path: Path) -> None:
 def test_parquet_of_astropy(tmp_path: Path) -> None:
     # The header that astropy's own writer makes; its reader needs pandas.
     table = Table({"ra": Column([1.0], unit="rad", description="RA"), "v": np.ones((1, 2)), "s": [b"ab"]})
-    table.meta["made"] = "by hand"
+    table.meta |= {"made": "by hand", "of": {"first": [1, 2.5], "pair": (1, 2)}, "speed": 3 * u.km / u.s}
     table.write(tmp_path / "catalog.parquet", format="parquet")
     back = read_catalog(tmp_path / "catalog.parquet")
     assert (str(back["ra"].unit), back["ra"].description) == ("rad", "RA")
     assert back["v"].shape == (1, 2)
-    assert back.meta == {"made": "by hand"}
+    assert back.meta == table.meta
 
 
 def test_parquet_can_be_read_by_others(table: Table, tmp_path: Path) -> None:
