@@ -68,15 +68,20 @@ def command(
     from ..notebooks.execution import code_cells, execute, read_notebook, write_notebook
     from ..notebooks.needs import find_needs
     from ..notebooks.repositories import find_repositories, index_environment
+    from ..notebooks.services import tap_environment
+    from ..survey.profiles import find_profile
 
     progress = not click.get_current_context().obj["quiet"]
     content = read_notebook(notebook)
     output = Path(f"{notebook.stem}-executed.ipynb") if output is None else output
     check_output(output, overwrite=overwrite)
     needs = find_needs(code_cells(content))
-    labels = find_repositories(profiles or needs.profiles, repository=repository, size=size, progress=progress)
+    profiles = profiles or needs.profiles
+    labels = find_repositories(profiles, repository=repository, size=size, progress=progress)
     try:
         with index_environment(labels) as environment:
+            if needs.uses_tap and profiles:
+                environment = tap_environment(labels[find_profile(profiles[0]).label], environment)
             execute(
                 content,
                 folder=notebook.absolute().parent,

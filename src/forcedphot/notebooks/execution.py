@@ -41,7 +41,7 @@ def read_notebook(path: Path) -> NotebookNode:
         raise FileNotFoundError(f"There is no notebook {path}.")
     try:
         content: NotebookNode = nbformat.read(path, as_version=_FORMAT)  # type: ignore[no-untyped-call]
-    except (ValueError, AttributeError, KeyError, nbformat.ValidationError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
         raise NotebookError(f"{path} is no notebook: {error}") from error
     return content
 
