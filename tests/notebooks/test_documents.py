@@ -162,7 +162,7 @@ print(json.dumps({
     assert np.median(np.abs(colours - true)) < 0.03
     assert np.ptp(colours) > 0.5
     assert {"detect_isPrimary", "merge_peak_sky", "base_PsfFlux_instFlux"} <= set(found["names"])
-    outputs = {"".join(cell["source"]): cell["outputs"] for cell in notebook["cells"]}
+    outputs = {"".join(cell["source"]).strip(): cell["outputs"] for cell in notebook["cells"]}
     unit = outputs["rSources.getSchema().find('base_PsfFlux_flux').field.getUnits()"]
     assert unit[0]["data"]["text/plain"] == ["'ct'"]
     assert [is_drawn_on(picture) for picture in pictures(notebook)] == [True]

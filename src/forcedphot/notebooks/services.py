@@ -13,7 +13,8 @@ def tap_environment(repository: str, environment: Mapping[str, str]) -> dict[str
     Parameters
     ----------
     repository
-        Whose tables it has. The service that runs for it is taken; else one is started, and ends with this process.
+        Whose tables it has. The service that runs for it is taken; else one is started, which ends with this
+        process.
     environment
         Environment variables; where they name a service already, they are returned as they are.
 
