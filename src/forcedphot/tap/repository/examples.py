@@ -34,7 +34,7 @@ JOIN dp1.Visit AS v ON v.visit = f.visit
 JOIN (SELECT TOP 1 objectId, MAX(psfDiffFlux) - MIN(psfDiffFlux) AS reach
       FROM dp1.ForcedSource WHERE band = '{band}' GROUP BY objectId ORDER BY reach DESC) AS o
   ON o.objectId = f.objectId
-ORDER BY v.expMidptMJD""",
+ORDER BY expMidptMJD""",
     ),
     Example(
         "Forced sources by band",
@@ -63,7 +63,7 @@ JOIN dp02_dc2_catalogs.CcdVisit AS v ON v.ccdVisitId = f.ccdVisitId
 JOIN (SELECT TOP 1 objectId, MAX(psfDiffFlux) - MIN(psfDiffFlux) AS reach
       FROM dp02_dc2_catalogs.ForcedSource WHERE band = '{band}' GROUP BY objectId ORDER BY reach DESC) AS o
   ON o.objectId = f.objectId
-ORDER BY v.expMidptMJD""",
+ORDER BY expMidptMJD""",
     ),
     Example(
         "Forced sources by band",

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,19 @@ _FURTHER = (
         description="List of polarization states present in the data file",
     ),
 )
+
+_UTYPES = {
+    "Access.format": "Access.Format",
+    "Access.reference": "Access.Reference",
+    "Access.size": "Access.Size",
+    "Curation.publisherDID": "Curation.PublisherDID",
+    "DataID.collection": "DataID.Collection",
+    "DataID.title": "DataID.Title",
+    "Provenance.ObsConfig.Facility.name": "Provenance.ObsConfig.facility.name",
+    "Provenance.ObsConfig.Instrument.name": "Provenance.ObsConfig.instrument.name",
+    "Target.name": "Target.Name",
+}
+"""ObsCore's own where Rubin's schema spells them otherwise; clients compare them letter by letter."""
 
 _FACILITIES = {"LSST": "Rubin:Simonyi", "LATISS": "Rubin:1.2m", "HSC": "Subaru", "Suprime": "Subaru"}
 """By the beginning of the instrument's name."""
@@ -86,7 +100,8 @@ def obscore_schema(
     schema = known_schema(OBSCORE)
     known = schema.tables[_NAME]
     further = {column.name: HeldColumn(column, principal=True, standard=True) for column in _FURTHER}
-    table = KnownTable(_NAME, known.description, {**known.columns, **further})
+    columns = {name: _with_utype(column) for name, column in {**known.columns, **further}.items()}
+    table = KnownTable(_NAME, known.description, columns)
     instruments: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:
         if "instrument" in image.ref.dataId:
@@ -94,6 +109,13 @@ def obscore_schema(
     rows = [_row(image, instruments[image.collection], url_of, label, detectors) for image in images]
     values = {name: [row.get(name) for row in rows] for name in table.columns}
     return HeldSchema(OBSCORE, schema.description, (table.fill(f"{OBSCORE}.{_NAME}", values),))
+
+
+def _with_utype(column: HeldColumn) -> HeldColumn:
+    utype = column.metadata.utype
+    if not utype or not column.standard:
+        return column
+    return replace(column, metadata=replace(column.metadata, utype=f"obscore:{_UTYPES.get(utype, utype)}"))
 
 
 def _row(
