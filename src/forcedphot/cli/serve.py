@@ -129,7 +129,7 @@ def command(
 
 def _read_tokens(path: Path) -> Mapping[str, str]:
     """Read names by token, and warn if others can read them, too."""
-    tokens = {}
+    tokens: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -140,6 +140,8 @@ def _read_tokens(path: Path) -> Mapping[str, str]:
                 f"{path}, line {number}: expected a name and a token of at least {_SHORTEST_TOKEN} letters and "
                 "digits, with a space between."
             )
+        if token in tokens:
+            raise ConfigurationError(f"{path}, line {number}: the token of {name} is that of {tokens[token]}.")
         tokens[token] = name
     if not tokens:
         raise ConfigurationError(f"{path} has no tokens: a line for each, NAME TOKEN.")

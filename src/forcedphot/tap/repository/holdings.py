@@ -213,11 +213,11 @@ def _schemas(tables: Sequence[HeldTable], found: Found) -> Iterable[HeldSchema]:
     descriptions = {name: known_schema(name).description for name in (DP1, DP02)}
     descriptions |= {group.schema: f"Tables in {group.name}" for group in found.groups if group.schema}
     descriptions[OTHER_TABLES] = "Other Parquet datasets of the survey, by dataset type"
-    ranks = [name for schema in (DP1, DP02) for name in known_schema(schema).tables]
     for name in order:
         own = [table for table in tables if table.source.name.startswith(f"{name}.")]
         names = [table.source.name.partition(".")[2] for table in own]
-        ranked = sorted(zip(names, own, strict=True), key=lambda item: _rank(item[0], ranks))
+        known = list(known_schema(DP02 if name == DP02 else DP1).tables)
+        ranked = sorted(zip(names, own, strict=True), key=lambda item: _rank(item[0], known))
         if own:
             yield HeldSchema(str(name), descriptions[name], tuple(table for _, table in ranked))
 
