@@ -86,19 +86,29 @@ def own_survey(
 
 @pytest.fixture(scope="module")
 def forgotten_stack_names() -> Iterator[None]:
-    """Undo at the module's end what ``import forcedphot.butler`` does to the process."""
+    """Undo at the module's end what ``import forcedphot.butler``, or ``lsst_names``, does to the process."""
     import lsst
 
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("PYTHONPATH", "DAF_BUTLER_CONFIG_PATH"):
             patch.setenv(variable, "")  # unlike a removed one, a changed one comes back
         patch.setattr(sys, "path", list(sys.path))
+        patch.setattr(sys, "meta_path", list(sys.meta_path))
         patch.setattr(lsst, "__path__", list(lsst.__path__))
         yield
-    names = [name for name in sys.modules if f"{name}.".startswith("lsst.obs.")]
-    for name in (*names, "forcedphot.butler"):
+    names = [name for name in sys.modules if f"{name}.".startswith("lsst.obs.") or _is_stand_in(name)]
+    for name in (*names, "forcedphot.butler", "forcedphot.lsst_names"):
         sys.modules.pop(name, None)
+        package, _, attribute = name.rpartition(".")
+        if package in sys.modules:
+            vars(sys.modules[package]).pop(attribute, None)
     if "lsst.daf.butler" in sys.modules:
         from lsst.daf.butler import StorageClassFactory
 
         StorageClassFactory().reset()
+
+
+def _is_stand_in(name: str) -> bool:
+    """Tell whether a loaded module is one of ours by a name of the stack."""
+    loader = getattr(getattr(sys.modules[name], "__spec__", None), "loader", None)
+    return name.startswith("lsst.") and type(loader).__module__ == "forcedphot.stack.finder"

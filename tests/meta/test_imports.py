@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "survey": {*_DRIVER, "driver", "id_generator", "tasks"},
     "tap": _GROUND,
     "butler": {"io"},
-    "lsst_names": {*_DRIVER, "butler", "driver"},
+    "stack": {*_DRIVER, "driver"},
+    "lsst_names": {"butler", "stack"},
     "notebooks": {*_GROUND, "io", "survey", "tap"},
     "cli": {
         *_DRIVER,
@@ -96,9 +97,9 @@ BUTLER = ("lsst.daf", "lsst.pipe")
 BUTLER_PLACES = (
     "id_generator",
     "driver",
-    "lsst_names",
     "multi_band",
     "notebooks",
+    "stack",
     "tasks",
     "survey",
     "io/formatters",

@@ -11,7 +11,7 @@ import pytest
 from forcedphot.catalog.schema import Field, Schema
 from forcedphot.catalog.source_catalog import SourceCatalog
 from forcedphot.errors import ConfigurationError
-from forcedphot.lsst_names.old_butler import Butler, OldExposure, with_old_names
+from forcedphot.stack.old_butler import Butler, OldExposure, with_old_names
 from forcedphot.survey import SimulatedSurvey
 from forcedphot.survey.labels import add_label
 

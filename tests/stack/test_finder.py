@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from forcedphot.errors import ForcedPhotError
-from forcedphot.lsst_names.finder import StackFinder, install
-from forcedphot.lsst_names.names import INSTEAD, MODULES
+from forcedphot.stack.finder import StackFinder, install
+from forcedphot.stack.names import INSTEAD, MODULES
 
 
 def write_real(folder: Path, module: str, text: str) -> None:

@@ -37,7 +37,7 @@ MODULES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "lsst.afw": {},
         "lsst.afw.display": _same("forcedphot.display", "Display", "setDefaultBackend"),
         "lsst.daf": {},
-        "lsst.daf.persistence": _same("forcedphot.lsst_names.old_butler", "Butler"),
+        "lsst.daf.persistence": _same("forcedphot.stack.old_butler", "Butler"),
         "lsst.drp": {},
         "lsst.drp.tasks": {},
         "lsst.drp.tasks.forcedPhotCoadd": _COADD,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from forcedphot.lsst_names.finder import StackFinder, install
-from forcedphot.lsst_names.names import MODULES
+from forcedphot.stack.finder import StackFinder, install
+from forcedphot.stack.names import MODULES
 
 
 @pytest.fixture
