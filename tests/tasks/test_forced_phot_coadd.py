@@ -113,6 +113,25 @@ def test_a_coadd_without_aperture_corrections_is_measured_without(
     assert np.isfinite(catalog["base_PsfFlux_instFlux"]).mean() > 0.9
 
 
+def test_a_coadd_without_a_psf_gives_flagged_rows(
+    task: ForcedPhotCoaddTask, inputs: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    exposure = dataclasses.replace(inputs.exposure, psf=None)
+    catalog, _ = task.generateMeasCat(inputs.data_id, exposure, inputs.reference, inputs.measured, inputs.wcs)
+    task.run(catalog, exposure, inputs.reference, inputs.wcs)
+    assert "has no PSF" in caplog.text
+    np.testing.assert_array_equal(catalog["id"], inputs.reference["id"])
+    assert np.isnan(catalog["base_PsfFlux_instFlux"]).all()
+    assert catalog["base_PsfFlux_flag"].all()
+    assert catalog["base_InvalidPsf_flag"].all()
+
+
+def test_an_empty_reference_gives_an_empty_catalog(task: ForcedPhotCoaddTask, inputs: Inputs) -> None:
+    reference, measured = inputs.reference[:0], inputs.measured[:0]
+    catalog, _ = task.generateMeasCat(inputs.data_id, inputs.exposure, reference, measured, inputs.wcs)
+    assert len(task.run(catalog, inputs.exposure, reference, inputs.wcs).measCat) == 0
+
+
 def test_footprints_are_found_by_id(task: ForcedPhotCoaddTask, inputs: Inputs) -> None:
     shuffled = inputs.measured[::-1]
     sources = task.measurement.generateMeasCat(inputs.exposure, inputs.reference)

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,18 @@ from lsst.pipe.base import NoWorkFound
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
+from forcedphot.catalog.flux_units import photo_calib_of
 from forcedphot.driver import as_exposure
 from forcedphot.errors import ConfigurationError
 from forcedphot.exposure import Exposure
 from forcedphot.id_generator import IdGenerator
+from forcedphot.measurement import ForcedMeasurementTask
+from forcedphot.references import REFERENCE_SCHEMA
 from forcedphot.survey import SimulatedSurvey
 from forcedphot.tasks import ForcedPhotVisitConfig, ForcedPhotVisitTask, ForcedSourceTableTask
 from forcedphot.tasks.forced_phot_visit import nearest_patches
 from forcedphot.tasks.forced_sources import UNPLACED, ForcedTargets
+from forcedphot.tasks.points import PointMeasurement, configure_points, measure_points
 
 PIPELINES = Path(str(files("forcedphot") / "pipelines"))
 VISIT = {"instrument": "LSSTComCam", "visit": 2024110800245, "detector": 4}
@@ -139,6 +144,109 @@ def test_an_image_without_a_psf_gives_flagged_rows(image: Exposure) -> None:
     assert task.metadata["n_rows"] == 6
 
 
+@pytest.fixture(scope="module")
+def difference(survey: tuple[Butler, SimulatedSurvey]) -> Exposure:
+    return as_exposure(survey[0].get("difference_image", VISIT))
+
+
+def measured_with_apertures(image: Exposure, difference: Exposure | None, *, corrected: bool = True) -> Table:
+    """Measure with apertures too: of 6 pixels on the image, of 9 on the difference."""
+    config = ForcedPhotVisitConfig()
+    for measurement, radius in ((config.measurement, 6.0), (config.measurementDiff, 9.0)):
+        measurement.plugins.names |= ["base_CircularApertureFlux"]
+        measurement.plugins["base_CircularApertureFlux"].radii = [radius]
+    config.doApCorr = corrected
+    return ForcedPhotVisitTask(config=config).run(image, difference, [targets_on(image)], []).forcedSources
+
+
+def test_what_more_plugins_measure_is_added(image: Exposure, difference: Exposure) -> None:
+    usual = ForcedPhotVisitTask(config=ForcedPhotVisitConfig()).run(image, difference, [targets_on(image)], [])
+    table = measured_with_apertures(image, difference)
+    n_usual = len(usual.forcedSources.colnames)
+    assert_same(table[usual.forcedSources.colnames], usual.forcedSources)
+    assert {name.rpartition("_")[0] for name in table.colnames} >= {
+        "base_CircularApertureFlux_6_0",
+        "diff_base_CircularApertureFlux_9_0",
+    }
+    assert all("CircularApertureFlux" in name for name in set(table.colnames) - set(usual.forcedSources.colnames))
+    assert len(table.colnames) > n_usual
+    assert not any("instFlux" in name for name in table.colnames)
+    flux = table["base_CircularApertureFlux_6_0_flux"]
+    assert flux.unit == "nJy"
+    assert image.psf is not None
+    catalog = measure_points(image, *points_of(image), aperture_measurement(6.0))
+    scale = photo_calib_of(image).scale(catalog["slot_Centroid_x"], catalog["slot_Centroid_y"])
+    np.testing.assert_allclose(flux, catalog["base_CircularApertureFlux_6_0_instFlux"] * scale, rtol=1e-12)
+    without = measured_with_apertures(image, None)
+    assert without.colnames == table.colnames
+    assert np.isnan(without["diff_base_CircularApertureFlux_9_0_flux"]).all()
+    assert without["diff_base_CircularApertureFlux_9_0_flag"].all()
+    assert np.isfinite(without["base_CircularApertureFlux_6_0_flux"]).all()
+    bare = measured_with_apertures(dataclasses.replace(image, psf=None), difference)
+    assert np.isnan(bare["base_CircularApertureFlux_6_0_flux"]).all()
+
+
+def points_of(image: Exposure) -> tuple[Any, Any, Any]:
+    targets = targets_on(image)
+    return targets.ids, np.radians(targets.ra_deg), np.radians(targets.dec_deg)
+
+
+def aperture_measurement(radius: float) -> PointMeasurement:
+    config = ForcedMeasurementTask.ConfigClass()
+    configure_points(config, ("base_PsfFlux", "base_CircularApertureFlux"))
+    config.plugins["base_CircularApertureFlux"].radii = [radius]
+    return PointMeasurement(ForcedMeasurementTask(refSchema=REFERENCE_SCHEMA, config=config), None)
+
+
+def test_fluxes_are_corrected_if_asked_for(image: Exposure, difference: Exposure) -> None:
+    assert image.aperture_corrections is not None
+    corrected, uncorrected = (
+        measured_with_apertures(image, difference, corrected=corrected) for corrected in (True, False)
+    )
+    ratio = corrected["psfFlux"] / uncorrected["psfFlux"]
+    x, y = np.linspace(50.0, 350.0, 4), np.linspace(50.0, 350.0, 4)
+    expected = image.aperture_corrections["base_PsfFlux_instFlux"].evaluate(x, y)
+    np.testing.assert_allclose(ratio, expected, rtol=1e-6)
+
+
+def test_tables_of_patches_keep_what_they_are_asked_to(image: Exposure, difference: Exposure) -> None:
+    config = ForcedSourceTableTask.ConfigClass()
+    table = measured_with_apertures(image, difference)
+    usual = ForcedSourceTableTask(config=config).run([table], skymap="map", ids=IdGenerator()).forcedSourceTable
+    assert len(usual.colnames) == N_COLUMNS
+    config.extraColumns = ["*_CircularApertureFlux_*_flux", "coord_ra", "ccdVisitId"]
+    task = ForcedSourceTableTask(config=config)
+    made = task.run([table, table], skymap="map", ids=IdGenerator()).forcedSourceTable
+    added = ["ccdVisitId", "diff_base_CircularApertureFlux_9_0_flux", "base_CircularApertureFlux_6_0_flux"]
+    assert made.colnames[:N_COLUMNS] == usual.colnames
+    assert sorted(made.colnames[N_COLUMNS:]) == sorted(added)
+    assert made["base_CircularApertureFlux_6_0_flux"].unit == "nJy"
+    np.testing.assert_array_equal(
+        made["base_CircularApertureFlux_6_0_flux"][4:], table["base_CircularApertureFlux_6_0_flux"]
+    )
+    config.extraColumns = ["base_Kron*"]
+    with pytest.raises(ConfigurationError, match=r"base_Kron\*"):
+        ForcedSourceTableTask(config=config).run([table], skymap="map", ids=IdGenerator())
+
+
+def test_neighbours_can_be_replaced(image: Exposure, difference: Exposure) -> None:
+    """Two points beside each other: each loses the light of the other's footprint."""
+    assert image.wcs is not None
+    ra, dec = image.wcs.pixel_to_sky(np.array([100.0, 106.0]), np.array([100.0, 100.0]))
+    table = Table({"diaObjectId": np.arange(2), "ra": np.degrees(ra), "dec": np.degrees(dec)})
+    targets = ForcedTargets.of_dia_objects(table).placed(5063, 14)
+    pixels = np.zeros_like(image.image)
+    pixels[95:105, 90:118] = 100.0
+    bright = dataclasses.replace(image, image=pixels)
+    fluxes = []
+    for is_replaced in (False, True):
+        config = ForcedPhotVisitConfig()
+        config.measurement.doReplaceWithNoise = is_replaced
+        found = ForcedPhotVisitTask(config=config).run(bright, difference, [targets], []).forcedSources
+        fluxes.append(found["psfFlux"])
+    assert (fluxes[1] < 0.99 * fluxes[0]).all()
+
+
 def test_an_image_without_objects_is_no_work(image: Exposure) -> None:
     task = ForcedPhotVisitTask(config=ForcedPhotVisitConfig())
     with pytest.raises(NoWorkFound, match="no object on the image"):
@@ -158,6 +266,10 @@ def test_a_patch_without_rows_is_no_work(image: Exposure) -> None:
             task.run(tables, skymap="map", ids=IdGenerator())
     made = task.run([table[:0], table], skymap="map", ids=IdGenerator()).forcedSourceTable
     assert list(made["objectId"]) == [0, 1, 2, 3]
+    with_difference = visit_task.run(image, image, [targets_on(image)], []).forcedSources
+    for tables in ([table, with_difference], [with_difference, table]):
+        made = task.run(tables, skymap="map", ids=IdGenerator()).forcedSourceTable
+        assert np.isnan(made["psfDiffFlux"]).sum() == 4
     assert set(made["patch"]) == {14}
 
 

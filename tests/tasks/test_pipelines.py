@@ -6,14 +6,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from lsst.daf.butler import Butler
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 
+from forcedphot.driver import as_exposure
 from forcedphot.survey import SimulatedSurvey
 from forcedphot.survey.profiles import PROFILES, find_size
-from forcedphot.tasks.forced_sources import needed_plugins
+from forcedphot.tasks import ForcedPhotVisitTask
+from forcedphot.tasks.forced_sources import ForcedTargets, needed_plugins
 from forcedphot.tasks.points import usual_measurement
 
 PIPELINES = {path.stem: path for path in sorted(Path(str(files("forcedphot") / "pipelines")).glob("*.yaml"))}
@@ -84,6 +87,26 @@ def test_the_pipelines_measure_what_the_simulation_measures(profile: Any) -> Non
         differences: list[str] = []
         config.compare(expected, shortcut=False, output=differences.append)
         assert not [line for line in differences if "plugins: " not in line]
+
+
+def test_tables_of_dp02_are_those_of_the_survey(simulated: Callable[[str], SimulatedSurvey]) -> None:
+    survey = simulated("dp02")
+    task = ForcedPhotVisitTask(config=usual("dp02-forced-visit").tasks["forcedPhotVisit"].config)
+    where = {"instrument": "LSSTCam-imSim", "visit": 192350, "detector": 175}
+    with Butler.from_config(str(survey.repository), collections=survey.collection) as butler:
+        image, difference = (
+            as_exposure(butler.get(name, where)) for name in ("calexp", "goodSeeingDiff_differenceExp")
+        )
+        objects, table = (
+            butler.get(name, skymap="DC2", tract=4431, patch=16) for name in ("objectTable", "forcedSourceTable")
+        )
+    table = table[table["ccdVisitId"] == 192350175]
+    assert len(table) > 10
+    assert {"localPhotoCalib", "localBackground_instFlux"} <= set(table.colnames)
+    made = task.run(image, difference, [ForcedTargets.of_objects(objects).placed(4431, 16)], []).forcedSources
+    np.testing.assert_array_equal(made["id"], table["objectId"])
+    for name in set(table.colnames) & set(made.colnames):
+        np.testing.assert_array_equal(made[name].astype(table[name].dtype), table[name], err_msg=name)
 
 
 def test_fields_of_subtasks_are_set() -> None:

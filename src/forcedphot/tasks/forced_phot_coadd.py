@@ -14,12 +14,12 @@ from ..aperture_correction import ApplyApCorrTask
 from ..catalog.schema import Schema
 from ..catalog.source_catalog import SourceCatalog
 from ..catalog_calculation import CatalogCalculationTask
-from ..driver import as_exposure
-from ..errors import ConfigurationError, ExposureError, InputTableError
+from ..errors import ConfigurationError, InputTableError
 from ..exposure import Exposure, Wcs
 from ..id_generator import SkyMapIdGeneratorConfig
 from ..measurement import ForcedMeasurementTask
 from ..plugins.base import missing_component
+from .datasets import naming, read, read_exposure
 
 _PATCH = ("skymap", "tract", "patch")
 _COADD = (*_PATCH, "band")
@@ -177,22 +177,22 @@ class ForcedPhotCoaddTask(PipelineTask):
 
         Raises
         ------
+        ForcedPhotError
+            If an input cannot be used; the message names the dataset.
         LookupError
             If a source of the reference has no footprint in the band.
         """
-        inputs = butlerQC.get(inputRefs)
-        exposure, refCat = as_exposure(inputs["exposure"]), inputs["refCat"]
-        if exposure.wcs is None:
-            raise ExposureError(missing_component(exposure, "WCS"))
-        measCat, exposureId = self.generateMeasCat(
-            outputRefs.measCat.dataId,
-            exposure,
-            refCat,
-            inputs.get("refCatInBand"),
-            exposure.wcs,
-            footprintData=inputs.get("footprintCatInBand"),
-        )
-        outputs = self.run(measCat, exposure, refCat, exposure.wcs, exposureId=exposureId)
+        exposure = read_exposure(butlerQC, inputRefs.exposure)
+        refCat = read(butlerQC, inputRefs.refCat)
+        footprints_ref = getattr(inputRefs, "refCatInBand", None) or inputRefs.footprintCatInBand
+        footprintCat = read(butlerQC, footprints_ref)
+        assert exposure.wcs is not None  # noqa: S101 - for the type checker: it is read with one
+        with naming(footprints_ref):
+            measCat, exposureId = self.generateMeasCat(
+                outputRefs.measCat.dataId, exposure, refCat, footprintCat, exposure.wcs
+            )
+        with naming(inputRefs.exposure):
+            outputs = self.run(measCat, exposure, refCat, exposure.wcs, exposureId=exposureId)
         if self.config.doStripFootprints:
             outputs.measCat.footprints = None
         butlerQC.put(outputs, outputRefs)
@@ -306,7 +306,7 @@ class ForcedPhotCoaddTask(PipelineTask):
         measCat
             What `generateMeasCat` made; its columns are filled.
         exposure
-            The coadd; not changed.
+            The coadd; not changed. Without a PSF, all sources are flagged and have no fluxes.
         refCat
             The reference catalog, row for row.
         refWcs
@@ -319,6 +319,10 @@ class ForcedPhotCoaddTask(PipelineTask):
         A Struct with the catalog as ``measCat``.
         """
         with self.timer("run"):
+            if exposure.psf is None:
+                self.log.warning("%s All sources are flagged.", missing_component(exposure, "PSF"))
+                self.measurement.fail(measCat)
+                return Struct(measCat=measCat)
             self.measurement.run(measCat, exposure, refCat, refWcs, exposureId=exposureId)
             if self.config.doApCorr:
                 if exposure.aperture_corrections is None:

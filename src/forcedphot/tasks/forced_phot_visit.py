@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lsst.pex.config import ChoiceField, ConfigurableField, Field
-from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import (
+    AnnotatedPartialOutputsError,
+    NoWorkFound,
+    PipelineTask,
+    PipelineTaskConfig,
+    PipelineTaskConnections,
+    Struct,
+)
 from lsst.pipe.base.connectionTypes import Input, Output
 
 from ..aperture_correction import ApplyApCorrTask
 from ..conventions import IntArray
-from ..driver import as_exposure
-from ..errors import ConfigurationError, InputTableError
-from ..exposure import Exposure, Identity
+from ..errors import ConfigurationError, ForcedPhotError, InputTableError
+from ..exposure import Exposure
 from ..measurement import ForcedMeasurementTask
 from ..references import REFERENCE_SCHEMA
+from .datasets import name_of, naming, read, read_calibrated, reading
 from .forced_sources import (
     UNPLACED,
     ForcedImages,
@@ -208,32 +215,50 @@ class ForcedPhotVisitTask(PipelineTask):
 
         Raises
         ------
-        InputTableError
-            If a table lacks a column; the message names the dataset.
+        ForcedPhotError
+            If the visit image, or all else, cannot be used; the message names the dataset.
+        AnnotatedPartialOutputsError
+            If the difference image, or the tables of objects or of DIA objects, cannot be used: what does not need
+            them is written. `lsst.pipe.base` decides whether that is a failure.
         NoWorkFound
             If there is no object on the image.
         """
-        inputs = butlerQC.get(inputRefs)
-        objects = [_read_objects(handle) for handle in inputs.get("objects", ())]
+        problems: list[ForcedPhotError] = []
+
+        def tried[**P, Found](find: Callable[P, Found], *arguments: P.args, **options: P.kwargs) -> Found | None:
+            try:
+                return find(*arguments, **options)
+            except ForcedPhotError as error:
+                self.log.error("%s", error)
+                problems.append(error)
+                return None
+
+        image = read_calibrated(butlerQC, inputRefs.visitImage)
+        difference_ref = getattr(inputRefs, "differenceImage", None)
+        difference = None if difference_ref is None else tried(read_calibrated, butlerQC, difference_ref)
+        objects = tried(_read_objects, butlerQC, getattr(inputRefs, "objects", ()))
         patches = {
             (ref.dataId["tract"], ref.dataId["patch"]): ref.dataId.patch.region
             for ref in getattr(inputRefs, "coadds", ())
         }
-        dia_objects = [_read_dia_objects(handle, patches) for handle in inputs.get("diaObjects", ())]
-        identity = _identity(butlerQC.quantum.dataId)
-        images = [
-            dataclasses.replace(as_exposure(image), identity=identity) if image is not None else None
-            for image in (inputs["visitImage"], inputs.get("differenceImage"))
-        ]
-        assert images[0] is not None  # noqa: S101 - for the type checker: the input is not optional
-        butlerQC.put(self.run(images[0], images[1], objects, dia_objects), outputRefs)
+        dia_objects = tried(_read_dia_objects, butlerQC, getattr(inputRefs, "diaObjects", ()), patches)
+        try:
+            with naming(inputRefs.visitImage):
+                outputs = self.run(image, difference, objects, dia_objects)
+        except NoWorkFound:
+            if problems:
+                raise problems[0] from None
+            raise
+        butlerQC.put(outputs, outputRefs)
+        if problems:
+            raise AnnotatedPartialOutputsError.annotate(problems[0], self, log=self.log) from problems[0]
 
     def run(
         self,
         visitImage: Exposure,
         differenceImage: Exposure | None,
-        objects: Sequence[ForcedTargets],
-        diaObjects: Sequence[ForcedTargets],
+        objects: Sequence[ForcedTargets] | None,
+        diaObjects: Sequence[ForcedTargets] | None,
     ) -> Struct:
         """Measure objects and DIA objects on an image and on its difference.
 
@@ -244,13 +269,13 @@ class ForcedPhotVisitTask(PipelineTask):
         differenceImage
             The same less its template; None if there is none.
         objects, diaObjects
-            What overlaps, on the image or not.
+            What overlaps, on the image or not. None to make no table of them.
 
         Returns
         -------
         A Struct with a table for each output, a row for each object on the image: ``forcedSources`` and
-        ``diaForcedSources``. Columns are those of both releases, a target's ``id``, and after them what other
-        plugins than the tables' measure; see `measure_targets`.
+        ``diaForcedSources``, None where none is to be made. Columns are those of both releases, a target's ``id``,
+        and after them what other plugins than the tables' measure; see `measure_targets`.
 
         Raises
         ------
@@ -260,17 +285,16 @@ class ForcedPhotVisitTask(PipelineTask):
             If there is no object on the image.
         """
         wanted = {
-            output: targets
-            for output, targets, is_wanted in (
-                ("forcedSources", objects, self.config.doObjects),
-                ("diaForcedSources", diaObjects, self.config.doDiaObjects),
-            )
-            if is_wanted
+            "forcedSources": objects if self.config.doObjects else None,
+            "diaForcedSources": diaObjects if self.config.doDiaObjects else None,
         }
         with self.timer("run"):
             images = ForcedImages(visitImage, differenceImage)
-            tables = {output: self._measure(targets, images) for output, targets in wanted.items()}
-        n_rows = {output: len(table) for output, table in tables.items()}
+            tables = {
+                output: None if targets is None else self._measure(targets, images)
+                for output, targets in wanted.items()
+            }
+        n_rows = {output: len(table) for output, table in tables.items() if table is not None}
         if not any(n_rows.values()):
             raise NoWorkFound(f"There is no object on the image ({visitImage.identity}).")
         self.log.info(
@@ -289,31 +313,40 @@ class ForcedPhotVisitTask(PipelineTask):
         return Table(measure_targets(self.config.release, together, images, self._measurement))
 
 
-def _read_objects(handle: Any) -> ForcedTargets:
-    """Read objects of a tract or patch."""
-    present = set(handle.get(component="columns"))
-    _check_columns(handle, [name for name in _OBJECT_COLUMNS if name not in present])
-    chosen = [*_OBJECT_COLUMNS, *(name for name in _FLAG_COLUMNS if name in present)]
-    targets = ForcedTargets.of_objects(handle.get(parameters={"columns": chosen}))
-    return targets.placed(handle.dataId["tract"], targets.patches)
+def _read_objects(butler: Any, refs: Iterable[Any]) -> list[ForcedTargets]:
+    """Read objects of tracts or patches."""
+    found = []
+    for ref in refs:
+        needed = [(name,) for name in _OBJECT_COLUMNS]
+        targets = ForcedTargets.of_objects(_read_columns(butler, ref, needed, _FLAG_COLUMNS))
+        found.append(targets.placed(ref.dataId["tract"], targets.patches))
+    return found
 
 
-def _read_dia_objects(handle: Any, patches: Mapping[tuple[int, int], Region]) -> ForcedTargets:
-    """Read DIA objects of a tract, and tell in which of the patches they are."""
-    present = set(handle.get(component="columns"))
-    _check_columns(handle, [names[0] for names in _DIA_OBJECT_COLUMNS if present.isdisjoint(names)])
-    chosen = [name for names in _DIA_OBJECT_COLUMNS for name in names if name in present]
-    targets = ForcedTargets.of_dia_objects(handle.get(parameters={"columns": chosen}))
-    tract = handle.dataId["tract"]
-    regions = {patch: region for (of_tract, patch), region in patches.items() if of_tract == tract}
-    return targets.placed(tract, nearest_patches(targets, regions))
+def _read_dia_objects(
+    butler: Any, refs: Iterable[Any], patches: Mapping[tuple[int, int], Region]
+) -> list[ForcedTargets]:
+    """Read DIA objects of tracts, and tell in which of the patches they are."""
+    found = []
+    for ref in refs:
+        targets = ForcedTargets.of_dia_objects(_read_columns(butler, ref, _DIA_OBJECT_COLUMNS))
+        tract = ref.dataId["tract"]
+        regions = {patch: region for (of_tract, patch), region in patches.items() if of_tract == tract}
+        found.append(targets.placed(tract, nearest_patches(targets, regions)))
+    return found
 
 
-def _check_columns(handle: Any, missing: Sequence[str]) -> None:
+def _read_columns(butler: Any, ref: Any, needed: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> Table:
+    """Read columns of a table; the needed ones have one of several names each."""
+    handle = read(butler, ref)
+    with reading(ref):
+        present = set(handle.get(component="columns"))
+    missing = [names[0] for names in needed if present.isdisjoint(names)]
     if missing:
-        raise InputTableError(
-            f"The table {handle.ref.datasetType.name} of {handle.dataId} has no column {', '.join(missing)}."
-        )
+        raise InputTableError(f"The table {name_of(ref)} has no column {', '.join(missing)}.")
+    chosen = [name for names in (*needed, optional) for name in names if name in present]
+    with reading(ref):
+        return handle.get(parameters={"columns": chosen})
 
 
 def nearest_patches(targets: ForcedTargets, regions: Mapping[int, Region]) -> IntArray:
@@ -339,9 +372,3 @@ def nearest_patches(targets: ForcedTargets, regions: Mapping[int, Region]) -> In
         is_nearer = (cosine > nearness) & region.contains(ra, dec)
         nearest[is_nearer], nearness[is_nearer] = patch, cosine[is_nearer]
     return nearest
-
-
-def _identity(data_id: Any) -> Identity:
-    """Return what the repository knows of an image: better than the file does."""
-    mapping = data_id.mapping
-    return Identity(**{name: mapping[name] for name in Identity.__slots__ if name in mapping})

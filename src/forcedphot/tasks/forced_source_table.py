@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lsst.pex.config import ChoiceField
+from astropy.table import Column
+from lsst.pex.config import ChoiceField, ListField
 from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base.connectionTypes import Input, Output
 
+from ..errors import ConfigurationError
 from ..id_generator import IdGenerator, SkyMapIdGeneratorConfig
+from .datasets import reading
 from .forced_sources import build_forced_table
 
 if TYPE_CHECKING:
@@ -51,6 +55,10 @@ class ForcedSourceTableConfig(PipelineTaskConfig, pipelineConnections=ForcedSour
         allowed={"ForcedSource": "of objects", "ForcedSourceOnDiaObject": "of DIA objects"},
         default="ForcedSource",
     )
+    extraColumns = ListField[str](
+        doc="Columns of the visits' tables to keep after the release's, such as base_CircularApertureFlux_*",
+        default=[],
+    )
     id_generator = SkyMapIdGeneratorConfig.make_field(doc="How the ids of DP0.2's rows are made")
 
 
@@ -67,15 +75,19 @@ class ForcedSourceTableTask(PipelineTask):
 
         Raises
         ------
+        FileFormatError
+            If a table cannot be read; the message names the dataset.
         NoWorkFound
             If there are none.
         """
         data_id = butlerQC.quantum.dataId
-        handles = butlerQC.get(inputRefs)["visitTables"]
         # Whatever the order in which the graph lists them, the table is the same.
-        handles.sort(key=lambda handle: (handle.dataId["visit"], handle.dataId["detector"]))
-        tables = (handle.get() for handle in handles)
-        parts = [_of_patch(table, data_id["tract"], data_id["patch"]) for table in tables]
+        refs = sorted(inputRefs.visitTables, key=lambda ref: (ref.dataId["visit"], ref.dataId["detector"]))
+        parts = []
+        for ref in refs:
+            with reading(ref):
+                table = butlerQC.get(ref).get()
+                parts.append(_of_patch(table, data_id["tract"], data_id["patch"]))
         ids = self.config.id_generator.apply(data_id)
         butlerQC.put(self.run(parts, skymap=data_id["skymap"], ids=ids), outputRefs)
 
@@ -99,13 +111,37 @@ class ForcedSourceTableTask(PipelineTask):
         ------
         NoWorkFound
             If there are no measurements.
+        ConfigurationError
+            If there is none of the extra columns.
         """
-        parts = [{name: np.asarray(table[name]) for name in table.colnames} for table in visitTables if len(table)]
-        if not parts:
+        filled = [table for table in visitTables if len(table)]
+        if not filled:
             raise NoWorkFound("No object of the patch is on an image.")
+        parts = [{name: np.asarray(table[name]) for name in table.colnames} for table in filled]
         table = build_forced_table(self.config.release, self.config.table, parts, skymap=skymap, ids=ids)
+        for name in self._extra_columns(filled[0]):
+            if name not in table.colnames:
+                described = filled[0][name].info
+                table[name] = Column(
+                    np.concatenate([part[name] for part in parts]),
+                    unit=described.unit,
+                    description=described.description,
+                )
         self.log.info("Collected %d rows of %d images", len(table), len(parts))
         return Struct(forcedSourceTable=table)
+
+    def _extra_columns(self, table: Table) -> list[str]:
+        for pattern in self.config.extraColumns:
+            if not fnmatch.filter(table.colnames, pattern):
+                raise ConfigurationError(
+                    f"extraColumns has {pattern!r}, but no column of the visits' tables is called so; "
+                    "they have the columns of the plugins that forcedPhotVisit runs."
+                )
+        return [
+            name
+            for name in table.colnames
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.config.extraColumns)
+        ]
 
 
 def _of_patch(table: Table, tract: int, patch: int) -> Table:

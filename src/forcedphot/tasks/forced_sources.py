@@ -273,21 +273,16 @@ def _difference_values(
     exposure_id: int,
 ) -> Values:
     """Return fluxes on the difference image; without one they are NaN and flagged."""
-    added = points.added_plugins(POINT_PLUGINS)
     if difference is None:
-        missing, failed = np.full(len(seen), np.nan), np.ones(len(seen), dtype=bool)
-        return {
-            "psfDiffFlux": missing,
-            "psfDiffFluxErr": missing,
-            "psfDiffFlux_flag": failed,
-            "diff_PixelFlags_nodataCenter": failed,
-            **added_values(failed_points(seen.ids, ra, dec, points), added, None, _DIFFERENCE_PREFIX),
-        }
-    measured = measure_points(difference, seen.ids, ra, dec, points, exposure_id=exposure_id)
+        measured = failed_points(seen.ids, ra, dec, points)
+        no_data = np.ones(len(seen), dtype=bool)
+    else:
+        measured = measure_points(difference, seen.ids, ra, dec, points, exposure_id=exposure_id)
+        no_data = measured["base_PixelFlags_flag_nodataCenter"]
     return {
         **flux_values(measured, difference, {"psfDiffFlux": "base_PsfFlux"}),
-        "diff_PixelFlags_nodataCenter": measured["base_PixelFlags_flag_nodataCenter"],
-        **added_values(measured, added, difference, _DIFFERENCE_PREFIX),
+        "diff_PixelFlags_nodataCenter": no_data,
+        **added_values(measured, points.added_plugins(POINT_PLUGINS), difference, _DIFFERENCE_PREFIX),
     }
 
 

@@ -19,11 +19,15 @@ type Values = dict[str, npt.NDArray[Any]]
 """Arrays by the names of a table's columns."""
 
 
-def flux_values(catalog: SourceCatalog, exposure: Exposure, fluxes: Mapping[str, str]) -> Values:
+def flux_values(catalog: SourceCatalog, exposure: Exposure | None, fluxes: Mapping[str, str]) -> Values:
     """Return fluxes in nJy, their errors and flags.
 
     Parameters
     ----------
+    catalog
+        What was measured.
+    exposure
+        The image, for its calibration; None if there was none to measure on.
     fluxes
         Names of columns, and what they are measured as, without ``_instFlux``.
     """
@@ -36,8 +40,10 @@ def flux_values(catalog: SourceCatalog, exposure: Exposure, fluxes: Mapping[str,
     return values
 
 
-def flux_scale(catalog: SourceCatalog, exposure: Exposure) -> FloatArray:
-    """Return nJy per unit of the image for each source."""
+def flux_scale(catalog: SourceCatalog, exposure: Exposure | None) -> FloatArray:
+    """Return nJy per unit of the image for each source; NaN if there is none."""
+    if exposure is None:
+        return np.full(len(catalog), np.nan)
     x, y = (np.asarray(catalog[f"slot_Centroid_{axis}"], dtype=np.float64) for axis in ("x", "y"))
     return photo_calib_of(exposure).scale(x, y)
 
@@ -63,7 +69,7 @@ def added_values(
     plugins
         What begins the names of the columns.
     exposure
-        The image, for its calibration; None if there was none to measure on: fluxes are NaN.
+        The image, for its calibration; None if there was none to measure on.
     prefix
         Put before all names.
 
@@ -77,7 +83,7 @@ def added_values(
     fields = [field for field in catalog.schema if field.name.startswith(beginnings)]
     if not fields:
         return {}
-    scale = np.nan if exposure is None else flux_scale(catalog, exposure)
+    scale = flux_scale(catalog, exposure)
     values: Values = {}
     for field in fields:
         column, unit = catalog[field.name], field.unit
