@@ -46,6 +46,8 @@ def read_upload(name: str, document: bytes, most_rows: int) -> pa.Table:
             table = next(parse(io.BytesIO(document), verify="ignore").iter_tables(), None)
             if table is None:
                 raise ServiceError("there is no TABLE in it")
+            if len(table.array) > most_rows:
+                raise ServiceError(f"it has more than {most_rows} rows", 413)
             arrays = [_column(table.array[field.ID], field) for field in table.fields]
             fields = [_field(field, array) for field, array in zip(table.fields, arrays, strict=True)]
         names = [field.name.lower() for field in fields]

@@ -249,10 +249,11 @@ class JobResources:
             raise ServiceError(f"the job is {job.phase}; it has no result", 404)
         response = FileResponse(
             job.result,
-            media_type=job.media_type,
             filename=f"{job.id}.{job.extension}",
             content_disposition_type="inline",
         )
+        # as it was asked for: without the character set that would be put there for texts
+        response.headers["Content-Type"] = job.media_type
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

@@ -1,0 +1,60 @@
+"""Tokens, names of hosts, and requests that other sites' pages send."""
+
+import contextlib
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import TestClient
+
+TOKENS = {"a" * 20: "anna", "b" * 20: "bert"}
+ANNA, BERT = ({"Authorization": f"Bearer {token}"} for token in TOKENS)
+QUERY = {"QUERY": "SELECT COUNT(*) FROM dp1.Object"}
+
+Serve = Callable[..., contextlib.AbstractContextManager[TestClient]]
+
+
+@pytest.mark.parametrize(
+    "path", ["/tap/sync", "/tap/async", "/tap/tables", "/tap/examples", "/tap/async/xyz/phase"]
+)
+def test_those_without_a_token_are_asked_for_one(serve: Serve, path: str) -> None:
+    with serve(tokens=TOKENS) as client:
+        for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic %%%"}):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 401
+            assert "Bearer" in answer.headers["www-authenticate"]
+
+
+def test_what_a_service_is_can_be_asked_without_a_token(serve: Serve) -> None:
+    with serve(tokens=TOKENS) as client:
+        assert client.get("/tap/availability").status_code == 200
+        assert "ivo://ivoa.net/sso#BearerToken" in client.get("/tap/capabilities").text
+
+
+def test_a_token_opens_the_service(serve: Serve) -> None:
+    with serve(tokens=TOKENS) as client:
+        assert client.get("/tap/sync", params=QUERY, headers=ANNA).status_code == 200
+        assert client.get("/tap/sync", params=QUERY, auth=("anyone", "b" * 20)).status_code == 200
+
+
+def test_jobs_are_their_owners(serve: Serve) -> None:
+    with serve(tokens=TOKENS) as client:
+        job = client.post("/tap/async", data=QUERY, headers=ANNA).headers["location"]
+        for path in ("", "/phase", "/results/result", "/parameters"):
+            assert client.get(job + path, headers=BERT).status_code == 403
+        assert client.delete(job, headers=BERT).status_code == 403
+        assert client.post(f"{job}/phase", data={"PHASE": "RUN"}, headers=BERT).status_code == 403
+        assert "jobref" not in client.get("/tap/async", headers=BERT).text
+        assert "<uws:ownerId>anna</uws:ownerId>" in client.get("/tap/async", headers=ANNA).text
+        assert client.get(f"{job}/owner", headers=ANNA).text == "anna"
+        upload = {**QUERY, "UPLOAD": f"t,{job}/results/result"}
+        assert client.post("/tap/sync", data=upload, headers=BERT).status_code == 403
+
+
+def test_another_sites_page_cannot_ask_in_a_users_name(serve: Serve) -> None:
+    with serve() as client:
+        elsewhere = {"Sec-Fetch-Site": "cross-site"}
+        assert client.post("/tap/async", data=QUERY, headers=elsewhere).status_code == 403
+        assert client.post("/tap/async", data=QUERY, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+        assert client.get("/tap/sync", params=QUERY, headers={"Host": "evil.example"}).status_code == 400
+        assert client.get("/tap/sync", params=QUERY, headers={"Host": "localhost:8080"}).status_code == 200
