@@ -10,6 +10,7 @@ from . import shapes
 from .dialect import parse, place, type_name
 from .errors import QueryError, suggestion
 from .functions import AGGREGATES, FUNCTIONS, GEOMETRY
+from .matching import CONDITION, match_by_pixels
 from .scopes import Resolver
 from .shape_arguments import ShapeReader
 from .tables import ColumnMetadata, TableSource
@@ -58,6 +59,7 @@ def translate(text: str, tables: Mapping[str, TableSource], max_rows: int | None
     try:
         resolver = Resolver(tables)
         columns = resolver.resolve(tree)
+        match_by_pixels(tree, resolver.used)
         own_limit = tree.args.get("limit")
         row_limit = int(own_limit.expression.name) if own_limit else None
         if max_rows is not None and (row_limit is None or row_limit > max_rows):
@@ -135,7 +137,7 @@ class _Generator(DuckDBGenerator):
             (expression.expression, expression.this),
         ):
             if _calls(call, "contains", "intersects") and isinstance(number, exp.Literal) and number.name in "01":
-                condition = self._condition(call)
+                condition = _by_pixels(expression, self._condition(call))
                 return condition if (number.name == "1") == (sign == "=") else f"NOT {condition}"
         return str(self.binary(expression, sign))
 
@@ -147,7 +149,7 @@ class _Generator(DuckDBGenerator):
             and (constant := self._reader().constant(large)) is not None
         ):
             first, second = self._reader().pair(small)
-            return shapes.within_sql(first, second, shapes.Value.of(constant), sign)
+            return _by_pixels(expression, shapes.within_sql(first, second, shapes.Value.of(constant), sign))
         signs = {exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
         return str(self.binary(expression, signs[type(expression)]))
 
@@ -194,6 +196,11 @@ class _Generator(DuckDBGenerator):
         if not isinstance(shape, shapes.Point):
             raise QueryError(f"{name.upper()} takes a POINT", place(call))
         return shape.ra.sql if name == "coord1" else shape.dec.sql
+
+
+def _by_pixels(comparison: exp.Expr, condition: str) -> str:
+    pixels = comparison.meta.get(CONDITION)
+    return f"({pixels} AND {condition})" if pixels else condition
 
 
 def _values(shape: shapes.Shape) -> str:

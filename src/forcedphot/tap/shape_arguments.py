@@ -124,17 +124,17 @@ class ShapeReader:
             raise QueryError("expected a declination between -90 and 90 degrees", place(dec))
         if not _is_required(ra):
             return Point(*values)
+        can_skip = values[0].constant is None or values[1].constant is None
         of_ra, of_dec = (node.meta.get("resolved") if isinstance(node, exp.Column) else None for node in (ra, dec))
-        if (
-            of_ra is None
-            or of_dec is None
-            or (of_ra.position, of_dec.position) != ("ra", "dec")
-            or of_ra.alias != of_dec.alias
-        ):
-            return Point(*values, can_skip=values[0].constant is None or values[1].constant is None)
+        if of_ra is None or of_dec is None or of_ra.alias != of_dec.alias:
+            return Point(*values, can_skip=can_skip)
+        columns = of_ra.column.name, of_dec.column.name
+        if (of_ra.position, of_dec.position) != ("ra", "dec"):
+            return Point(*values, can_skip=can_skip, alias=of_ra.alias, columns=columns)
         alias = exp.to_identifier(of_ra.alias, quoted=True).sql("duckdb")
         index = f'{alias}."{INDEX_COLUMN}"' if of_ra.has_index else ""
-        return Point(*values, can_skip=True, raw_dec=f'{alias}."{RAW_DEC}"', index=index)
+        raw_dec = f'{alias}."{RAW_DEC}"'
+        return Point(*values, can_skip=True, raw_dec=raw_dec, index=index, alias=of_ra.alias, columns=columns)
 
     def _point(self, call: exp.Anonymous) -> Point:
         arguments = self._arguments(call)

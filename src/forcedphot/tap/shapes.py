@@ -65,6 +65,8 @@ class Point:
     can_skip
         Whether rows may be left out that cannot fulfil the condition: not where it is negated, or a result, as
         a position that is not known is neither within nor without.
+    alias, columns
+        The table whose columns these are, and their names; empty if they are anything else.
     """
 
     ra: Value
@@ -72,6 +74,8 @@ class Point:
     can_skip: bool = False
     raw_dec: str = ""
     index: str = ""
+    alias: str = ""
+    columns: tuple[str, str] = ("", "")
 
     @property
     def constant(self) -> tuple[float, float] | None:

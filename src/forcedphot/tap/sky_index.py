@@ -22,7 +22,7 @@ _LARGEST_RADIUS_DEG = 30.0
 """Circles beyond it are searched without the index: they hold much of the sky."""
 
 _FINEST_ORDER = 22
-_PIXEL_DEG = math.degrees(math.sqrt(math.pi / 3))
+PIXEL_DEG = math.degrees(math.sqrt(math.pi / 3))
 """Size of a pixel of order 0."""
 
 
@@ -64,11 +64,35 @@ def healpix_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]
 
     if radius > _LARGEST_RADIUS_DEG:
         return []
-    order = min(_FINEST_ORDER, max(0, math.floor(math.log2(_PIXEL_DEG / max(radius, 1e-9)))))
+    order = min(_FINEST_ORDER, max(0, math.floor(math.log2(PIXEL_DEG / max(radius, 1e-9)))))
     # a little more than asked for, as positions on the rim are rounded
     circle = (ra % 360.0, dec, radius * (1 + 1e-9) + 1e-9)
     pixels = np.sort(hpgeom.query_circle(1 << order, *circle, inclusive=True))
-    ends = np.flatnonzero(np.diff(pixels) > 1)
+    return number_ranges(pixels, order)
+
+
+def number_ranges(pixels: npt.NDArray[np.int64], order: int, most: int | None = None) -> list[tuple[int, int]]:
+    """Turn pixels into ranges of numbers.
+
+    Parameters
+    ----------
+    pixels
+        Of one order, in order.
+    order
+        Theirs.
+    most
+        How many ranges there may be: gaps that are smallest are included then.
+
+    Returns
+    -------
+    First and last number of each range, in order.
+    """
+    if not len(pixels):
+        return []
+    gaps = np.diff(pixels)
+    ends = np.flatnonzero(gaps > 1)
+    if most is not None and len(ends) >= most:
+        ends = np.sort(ends[np.argsort(gaps[ends])[len(ends) - most + 1 :]])
     first, last = pixels[np.r_[0, ends + 1]], pixels[np.r_[ends, len(pixels) - 1]]
     shift = 2 * (ORDER - order)
     return list(zip((first << shift).tolist(), (((last + 1) << shift) - 1).tolist(), strict=True))
