@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..aperture_correction import ApplyApCorrTask
 from ..catalog.source_catalog import SourceCatalog
@@ -12,9 +12,6 @@ from ..conventions import FloatArray, IntArray
 from ..exposure import Exposure
 from ..measurement import ForcedMeasurementTask
 from ..references import REFERENCE_SCHEMA, reference_catalog
-
-if TYPE_CHECKING:
-    from ..measurement_config import ForcedMeasurementConfig
 
 POINT_PLUGINS = ("base_PixelFlags", "base_PsfFlux")
 """What is measured of all points."""
@@ -49,7 +46,7 @@ class PointMeasurement(NamedTuple):
         return [plugin.name for plugin in plugins if plugin.name not in known]
 
 
-def configure_points(config: ForcedMeasurementConfig | Any, plugins: Iterable[str] = POINT_PLUGINS) -> None:
+def configure_points(config: Any, plugins: Iterable[str] = POINT_PLUGINS) -> None:
     """Let a configuration measure points: at their coordinates, without shapes, with neighbours left in place."""
     config.plugins.names = [_CENTROID, *plugins]
     config.slots.centroid, config.slots.shape, config.slots.psfShape = _CENTROID, None, None
