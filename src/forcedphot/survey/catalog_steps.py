@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..exposure import Exposure
-from ..id_generator import IdGenerator
 from ..io.afw_table.reader import read_afw_table
 from ..io.parquet import read_parquet
-from .image_steps import images_of_patch
+from .image_steps import IMAGES, images_of_patch, source_roles
 from .plan import PatchPlan, SurveyPlan
 from .products import Product
-from .work import Files, Made, Step, detector_of, of_detector, patch_of, release_of
+from .work import Files, Made, Step, of_detector, patch_of, release_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from ..tasks.forced_sources import ForcedTable, ForcedTargets
     from .objects import ObjectCatalogs
 
-
 _BY_BAND = ("coadd_measured", "coadd_forced")
-_IMAGES = ("visit_image", "difference_image")
-_FORCED = ("forced_source", "dia_forced_source")
-_FORCED_IDS = ("forcedSourceId", "forcedSourceOnDiaObjectId")
+_FORCED: Mapping[str, ForcedTable] = MappingProxyType(
+    {"forced_source": "ForcedSource", "dia_forced_source": "ForcedSourceOnDiaObject"}
+)
+"""Roles, and what the schemas call these tables."""
 
 
 def catalog_steps(plan: SurveyPlan) -> Iterator[Step]:
@@ -96,41 +98,19 @@ def _objects(plan: SurveyPlan, patch: PatchPlan, coadds: dict[str, Exposure]) ->
 
 
 def _source_steps(plan: SurveyPlan) -> Iterator[Step]:
-    """Yield steps for sources on visit and on difference images, and for DIA objects."""
-    datasets = plan.profile.datasets
-    is_by_detector = "detector" in datasets["source"].dimensions
-    role = "source" if is_by_detector else "source_of_detector"
-    dia_inputs = []
-    for visit in plan.visits:
-        sources = []
-        for detector in visit.detectors:
-            images = (of_detector(image, visit, detector) for image in _IMAGES)
-            sources.append(of_detector(role, visit, detector))
-            dia_inputs.append(of_detector("dia_source_of_detector", visit, detector))
-            yield Step(_make_sources, tuple(images), (sources[-1], dia_inputs[-1]))
-        if not is_by_detector:
+    """Yield steps that put sources together by visits, and for DIA objects."""
+    of_visit, of_difference = source_roles(plan)
+    if of_visit != "source":
+        for visit in plan.visits:
+            sources = (of_detector(of_visit, visit, detector) for detector in visit.detectors)
             yield Step(_stack, tuple(sources), (Product("source", visit=visit.id),))
-    places = [visit.id for visit in plan.visits] if "visit" in datasets["dia_source"].dimensions else [None]
-    outputs = (Product("dia_source", visit=place) for place in places)
-    yield Step(_associate, tuple(dia_inputs), (Product("dia_object"), *outputs))
-
-
-def _make_sources(plan: SurveyPlan, step: Step, files: Files) -> Made:
-    from .images import visit_info
-    from .row_ids import detector_ids
-    from .sources import dia_source_table, measure_dia_sources, measure_sources, source_table
-
-    visit, detector = detector_of(plan, step.outputs[0])
-    ids, release = detector_ids(plan, visit.id, detector.id), release_of(plan)
-    image, difference = (Exposure.read(files[product]) for product in step.inputs)
-    sources = measure_sources(image, ids, exposure_id=ids.catalog_id)
-    dia_sources = measure_dia_sources(difference, ids, exposure_id=ids.catalog_id)
-    time = visit_info(plan, visit).mid_mjd_tai
-    tables = (
-        source_table(release, sources, image),
-        dia_source_table(release, dia_sources, difference, image, time),
+    inputs = (of_detector(of_difference, visit, detector) for visit in plan.visits for detector in visit.detectors)
+    is_by_visit = "visit" in plan.profile.datasets["dia_source"].dimensions
+    outputs = (
+        Product("dia_source", visit=place)
+        for place in ([visit.id for visit in plan.visits] if is_by_visit else [None])
     )
-    return dict(zip(step.outputs, tables, strict=True))
+    yield Step(_associate, tuple(inputs), (Product("dia_object"), *outputs))
 
 
 def _associate(plan: SurveyPlan, step: Step, files: Files) -> Made:
@@ -149,21 +129,21 @@ def _associate(plan: SurveyPlan, step: Step, files: Files) -> Made:
 
 def _forced_steps(plan: SurveyPlan) -> Iterator[Step]:
     """Yield steps that measure on each pair of images once, and those that sort the rows by patches."""
-    role = _object_table_role(plan)
-    objects = {patch.id: Product(role, patch=patch.id) for patch in plan.patches}
+    objects = {patch.id: Product(_object_table_role(plan), patch=patch.id) for patch in plan.patches}
     patches = _patches_by_image(plan)
     parts: dict[Product, list[Product]] = {
         Product(role, patch=patch.id): [] for patch in plan.patches for role in _FORCED
     }
     for (visit, detector), on_image in patches.items():
-        images = (Product(role, visit, detector) for role in _IMAGES)
-        outputs = [Product(f"{role}_part", visit, detector, patch) for patch in on_image for role in _FORCED]
+        images = (Product(role, visit, detector) for role in IMAGES)
         tables = (*(objects[patch] for patch in on_image), Product("dia_object"))
-        yield Step(_make_forced_sources, (*images, *tables), tuple(outputs))
-        for output in outputs:
-            parts[Product(output.role.removesuffix("_part"), patch=output.patch)].append(output)
+        outputs = [Product(f"{role}_part", visit, detector) for role in _FORCED]
+        yield Step(_measure_targets, (*images, *tables), tuple(outputs))
+        for role, output in zip(_FORCED, outputs, strict=True):
+            for patch in on_image:
+                parts[Product(role, patch=patch)].append(output)
     for product, inputs in parts.items():
-        yield Step(_stack_forced_sources, tuple(inputs), (product,))
+        yield Step(_make_forced_sources, tuple(inputs), (product,))
 
 
 def _patches_by_image(plan: SurveyPlan) -> dict[tuple[int, int], list[int]]:
@@ -174,36 +154,53 @@ def _patches_by_image(plan: SurveyPlan) -> dict[tuple[int, int], list[int]]:
     return found
 
 
-def _make_forced_sources(plan: SurveyPlan, step: Step, files: Files) -> Made:
-    from ..tasks.forced_sources import ForcedImages, ForcedTargets, dia_forced_source_table, forced_source_table
+def _measure_targets(plan: SurveyPlan, step: Step, files: Files) -> Made:
+    from ..tasks.forced_sources import ForcedImages, ForcedTargets, measure_targets
 
     visit, difference, *tables = step.inputs
     images = ForcedImages(Exposure.read(files[visit]), Exposure.read(files[difference]))
-    dia_objects = ForcedTargets.of_dia_objects(read_parquet(files[tables.pop()]))
-    x, y = plan.tract_wcs.all_world2pix(dia_objects.ra_deg, dia_objects.dec_deg, 0)
-    made: Made = {}
-    for product in tables:
-        patch = patch_of(plan, product)
-        objects = ForcedTargets.of_objects(read_parquet(files[product]))
-        targets = (objects, dia_objects.take(patch.inner.contains(x, y)))
-        outputs = (output for output in step.outputs if output.patch == patch.id)
-        where: dict[str, Any] = {"skymap": plan.profile.skymap, "tract": plan.profile.tract, "patch": patch.id}
-        for output, target, make in zip(
-            outputs, targets, (forced_source_table, dia_forced_source_table), strict=True
-        ):
-            # The rows are numbered when they are together.
-            made[output] = make(release_of(plan), target, [images], **where, ids=IdGenerator())
-    return made
+    *objects, dia_objects = (_read_targets(plan, product, files) for product in tables)
+    targets = ForcedTargets.concatenate(objects), dia_objects
+    return {
+        output: measure_targets(release_of(plan), each, images)
+        for output, each in zip(step.outputs, targets, strict=True)
+    }
 
 
-def _stack_forced_sources(plan: SurveyPlan, step: Step, files: Files) -> Made:
+def _read_targets(plan: SurveyPlan, product: Product, files: Files) -> ForcedTargets:
+    """Read objects, or DIA objects, in their patches; DIA objects in none are left out."""
+    from ..tasks.forced_sources import ForcedTargets
+
+    table = _read_once(files[product])
+    if product.patch is not None:
+        return ForcedTargets.of_objects(table).placed(plan.profile.tract, product.patch)
+    targets = ForcedTargets.of_dia_objects(table)
+    x, y = plan.tract_wcs.all_world2pix(targets.ra_deg, targets.dec_deg, 0)
+    in_patches = [(patch.id, patch.inner.contains(x, y)) for patch in plan.patches]
+    return ForcedTargets.concatenate(
+        [targets.take(inside).placed(plan.profile.tract, patch) for patch, inside in in_patches]
+    )
+
+
+# Many images need the same tables.
+_read_once = cache(read_parquet)
+
+
+def _make_forced_sources(plan: SurveyPlan, step: Step, files: Files) -> Made:
+    from ..tasks.forced_sources import build_forced_table
     from .row_ids import patch_ids
 
     (output,) = step.outputs
-    table = _stacked([read_parquet(files[product]) for product in step.inputs])
-    for name in _FORCED_IDS:
-        if name in table.colnames:
-            table[name][:] = patch_ids(plan, cast("int", output.patch)).arange(1, len(table) + 1)
+    patch = cast("int", output.patch)
+    parts = []
+    for product in step.inputs:
+        with np.load(files[product]) as values:
+            measured = dict(values)
+        rows = measured["patch"] == patch
+        parts.append({name: array[rows] for name, array in measured.items()})
+    table = build_forced_table(
+        release_of(plan), _FORCED[output.role], parts, skymap=plan.profile.skymap, ids=patch_ids(plan, patch)
+    )
     return {output: table}
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ..catalog.footprint import PEAK_SCHEMA, Footprint
 from ..catalog.source_catalog import SourceCatalog
-from ..conventions import BoolArray, Box, FloatArray
+from ..conventions import BoolArray, Box, FloatArray, IntArray
 from ..errors import ExposureError
 from ..plugins.base import missing_component
 
 if TYPE_CHECKING:
     from ..exposure import Exposure
 
+_THRESHOLD = 5.0
+_N_SIGMA_TO_GROW = 2.4
 _KERNEL_RADIUS_SIGMAS = 3.0
 _MIN_AREA_PIX = 3
 _PSF_SAMPLES_PER_SIDE = 5
@@ -53,9 +55,9 @@ class Detections:
 
 def detect(
     exposure: Exposure,
-    threshold: float = 5.0,
+    threshold: float = _THRESHOLD,
     *,
-    n_sigma_to_grow: float = 2.4,
+    n_sigma_to_grow: float = _N_SIGMA_TO_GROW,
     subtract_background: bool = False,
 ) -> Detections:
     """Find sources by the significance of the image, smoothed with its PSF.
@@ -76,36 +78,82 @@ def detect(
     ExposureError
         If there is no PSF or variance.
     """
-    import sep
+    smoothed = _Smoothed.of(exposure, subtract_background=subtract_background)
+    return smoothed.detect(1, threshold, n_sigma_to_grow)
 
-    if exposure.variance is None:
-        raise ExposureError(missing_component(exposure, "variance plane"))
-    variance = exposure.variance
-    kernel, sigma_pix = _middle_psf(exposure)
-    unusable = ~(np.isfinite(exposure.image) & np.isfinite(variance) & (variance > 0)) | _no_data(exposure)
-    image = np.where(unusable, np.float32(0), exposure.image)
-    if subtract_background:
-        image -= sep.Background(image, mask=unusable, bw=_BACKGROUND_MESH_PIX, bh=_BACKGROUND_MESH_PIX).back()
-    weight = np.where(unusable, 0.0, 1.0 / np.where(unusable, 1.0, variance))
-    significance, smoothed = _matched_filter(image, weight, kernel)
-    # The default is for a few detected pixels; here it is enough if all are.
-    sep.set_extract_pixstack(2 * image.size)
-    objects, segments = sep.extract(
-        significance,
-        threshold,
-        mask=unusable,
-        minarea=_MIN_AREA_PIX,
-        filter_kernel=None,
-        deblend_nthresh=_DEBLEND_LEVELS,
-        deblend_cont=_DEBLEND_CONTRAST,
-        # It would drop good sources beside brighter ones.
-        clean=False,
-        segmentation_map=True,
-    )
-    labels = grown_labels(segments > 0, n_sigma_to_grow * sigma_pix)
-    columns, rows = objects["xpeak"].astype(np.int64), objects["ypeak"].astype(np.int64)
-    peaks = peak_catalog(*_refined(smoothed, columns, rows), smoothed[rows, columns], exposure.bbox)
-    return Detections(exposure.bbox, footprints_of(labels, peaks, exposure.bbox))
+
+def detect_both_signs(exposure: Exposure) -> tuple[Detections, Detections]:
+    """Find sources as `detect` does by default: positive ones, and negative ones."""
+    smoothed = _Smoothed.of(exposure)
+    return smoothed.detect(1), smoothed.detect(-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Smoothed:
+    """An image on which sources are looked for.
+
+    Parameters
+    ----------
+    bbox
+        Of the image.
+    image
+        0 where there is no data.
+    unusable
+        Whether there is no data.
+    significance
+        Of a point source in the middle of each pixel.
+    kernel, sigma_pix
+        The core of the PSF, and its size.
+    """
+
+    bbox: Box
+    image: npt.NDArray[np.float32]
+    unusable: BoolArray
+    significance: npt.NDArray[np.float32]
+    kernel: npt.NDArray[np.float32]
+    sigma_pix: float
+
+    @classmethod
+    def of(cls, exposure: Exposure, *, subtract_background: bool = False) -> _Smoothed:
+        """Smooth an image with its PSF."""
+        import sep
+
+        if exposure.variance is None:
+            raise ExposureError(missing_component(exposure, "variance plane"))
+        variance = exposure.variance
+        kernel, sigma_pix = _middle_psf(exposure)
+        unusable = ~(np.isfinite(exposure.image) & np.isfinite(variance) & (variance > 0)) | _no_data(exposure)
+        image = np.where(unusable, np.float32(0), exposure.image)
+        if subtract_background:
+            image -= sep.Background(image, mask=unusable, bw=_BACKGROUND_MESH_PIX, bh=_BACKGROUND_MESH_PIX).back()
+        weight = np.where(unusable, 0.0, 1.0 / np.where(unusable, 1.0, variance))
+        significance = _matched_filter(image, weight, kernel)
+        return cls(exposure.bbox, image, unusable, significance, kernel, sigma_pix)
+
+    def detect(
+        self, sign: int, threshold: float = _THRESHOLD, n_sigma_to_grow: float = _N_SIGMA_TO_GROW
+    ) -> Detections:
+        """Find the sources that are positive, or negative."""
+        import sep
+
+        # The default is for a few detected pixels; here it is enough if all are.
+        sep.set_extract_pixstack(2 * self.image.size)
+        objects, segments = sep.extract(
+            sign * self.significance,
+            threshold,
+            mask=self.unusable,
+            minarea=_MIN_AREA_PIX,
+            filter_kernel=None,
+            deblend_nthresh=_DEBLEND_LEVELS,
+            deblend_cont=_DEBLEND_CONTRAST,
+            # It would drop good sources beside brighter ones.
+            clean=False,
+            segmentation_map=True,
+        )
+        labels = grown_labels(segments > 0, n_sigma_to_grow * self.sigma_pix)
+        columns, rows = objects["xpeak"].astype(np.int64), objects["ypeak"].astype(np.int64)
+        peaks = peak_catalog(*_refined(sign * self.image, self.kernel, columns, rows), self.bbox)
+        return Detections(self.bbox, footprints_of(labels, peaks, self.bbox))
 
 
 def negated(exposure: Exposure) -> Exposure:
@@ -218,8 +266,8 @@ def _no_data(exposure: Exposure) -> BoolArray:
 
 def _matched_filter(
     image: npt.NDArray[np.float32], weight: FloatArray, kernel: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], FloatArray]:
-    """Return the significance of a point source in the middle of each pixel, and the image smoothed with the PSF.
+) -> npt.NDArray[np.float32]:
+    """Return the significance of a point source in the middle of each pixel.
 
     Parameters
     ----------
@@ -233,14 +281,25 @@ def _matched_filter(
     flux, power = fftconvolve(image * weight, psf, mode="same"), fftconvolve(weight, psf**2, mode="same")
     # Far from all data, what is left are rounding errors.
     power = np.maximum(power, max(1e-9 * power.max(), np.finfo(np.float64).tiny))
-    significance = (flux / np.sqrt(power)).astype(np.float32)
-    return significance, fftconvolve(image.astype(np.float64), psf, mode="same")
+    significance: npt.NDArray[np.float32] = (flux / np.sqrt(power)).astype(np.float32)
+    return significance
 
 
-def _refined(smoothed: FloatArray, columns: Any, rows: Any) -> tuple[FloatArray, FloatArray]:
-    """Move peaks to the tops of the parabolas through their neighbours, by half a pixel at most."""
-    height, width = smoothed.shape
+def _refined(
+    image: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32], columns: IntArray, rows: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Move peaks to the tops of the parabolas through their neighbours, by half a pixel at most.
+
+    Returns
+    -------
+    x, y
+        In array coordinates.
+    value
+        Of the smoothed image, on the pixel of the peak.
+    """
+    height, width = image.shape
     column, row = np.clip(columns, 1, width - 2), np.clip(rows, 1, height - 2)
+    smoothed = _smoothed_around(image, kernel, column, row)
 
     def shift(before: FloatArray, here: FloatArray, after: FloatArray) -> FloatArray:
         curvature = 2 * here - before - after
@@ -248,7 +307,21 @@ def _refined(smoothed: FloatArray, columns: Any, rows: Any) -> tuple[FloatArray,
             top = np.where(curvature > 0, 0.5 * (after - before) / curvature, 0.0)
         return np.clip(top, -0.5, 0.5)
 
-    here = smoothed[row, column]
-    dx = shift(smoothed[row, column - 1], here, smoothed[row, column + 1])
-    dy = shift(smoothed[row - 1, column], here, smoothed[row + 1, column])
-    return np.clip(column + dx, -0.5, width - 0.501), np.clip(row + dy, -0.5, height - 0.501)
+    here = smoothed[:, 1, 1]
+    dx = shift(smoothed[:, 1, 0], here, smoothed[:, 1, 2])
+    dy = shift(smoothed[:, 0, 1], here, smoothed[:, 2, 1])
+    value = smoothed[np.arange(len(rows)), 1 + rows - row, 1 + columns - column]
+    return np.clip(column + dx, -0.5, width - 0.501), np.clip(row + dy, -0.5, height - 0.501), value
+
+
+def _smoothed_around(
+    image: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32], columns: IntArray, rows: IntArray
+) -> FloatArray:
+    """Return the image, smoothed with the PSF, on places and the pixels next to them: shape (n, 3, 3)."""
+    stamps = np.lib.stride_tricks.sliding_window_view(
+        np.pad(image.astype(np.float64), [(side // 2, side // 2) for side in kernel.shape]), kernel.shape
+    )
+    steps = np.arange(-1, 2)
+    around = stamps[rows[:, None, None] + steps[:, None], columns[:, None, None] + steps]
+    smoothed: FloatArray = np.einsum("nijkl,kl->nij", around, kernel.astype(np.float64))
+    return smoothed

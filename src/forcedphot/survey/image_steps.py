@@ -15,22 +15,28 @@ from .products import Product
 from .work import Files, Made, Step, detector_of, of_detector, patch_of, release_of, sky_of
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from ..exposure import SummaryStats
+    from .detection import Detections
+
+IMAGES = ("visit_image", "difference_image")
+"""Roles of the images of one detector in one visit."""
 
 
 def image_steps(plan: SurveyPlan) -> Iterator[Step]:
     """Yield the steps, inputs before what is made of them."""
     detectors = [(visit, detector) for visit in plan.visits for detector in visit.detectors]
     for visit, detector in detectors:
-        outputs = (of_detector(role, visit, detector) for role in ("visit_image", "difference_image"))
-        yield Step(_make_images, (), tuple(outputs))
+        roles = [*IMAGES, *(source_roles(plan) if "source" in plan.profile.datasets else ())]
+        yield Step(_make_images, (), tuple(of_detector(role, visit, detector) for role in roles))
     for patch in plan.patches:
         for band in plan.size.bands:
             inputs = (
                 of_detector(role, visit, detector)
                 for visit, detector in images_of_patch(plan, patch)
                 if visit.band == band
-                for role in ("visit_image", "difference_image")
+                for role in IMAGES
             )
             outputs = (Product(role, patch=patch.id, band=band) for role in ("coadd", "template"))
             yield Step(_make_coadds, tuple(inputs), tuple(outputs))
@@ -39,6 +45,12 @@ def image_steps(plan: SurveyPlan) -> Iterator[Step]:
         yield Step(_make_visit_table, (), (Product("visit_table"),))
         images = tuple(of_detector("visit_image", visit, detector) for visit, detector in detectors)
         yield Step(_make_visit_detector_table, images, (Product("visit_detector_table"),))
+
+
+def source_roles(plan: SurveyPlan) -> tuple[str, str]:
+    """Return what the tables of sources and of DIA sources on one image are: in the survey, or parts of such."""
+    is_by_detector = "detector" in plan.profile.datasets["source"].dimensions
+    return "source" if is_by_detector else "source_of_detector", "dia_source_of_detector"
 
 
 def images_of_patch(plan: SurveyPlan, patch: PatchPlan) -> Iterator[tuple[VisitPlan, DetectorPlan]]:
@@ -55,23 +67,47 @@ def images_of_patch(plan: SurveyPlan, patch: PatchPlan) -> Iterator[tuple[VisitP
 
 
 def _make_images(plan: SurveyPlan, step: Step, files: Files) -> Made:  # noqa: ARG001 - of every step
-    from .detection import negated
+    """Make the images of a visit's detector, and measure what is detected on them while they are at hand."""
+    from .detection import detect, detect_both_signs
     from .images import difference_image, visit_image
     from .visits import simulate_visit
 
-    first, second = step.outputs
-    visit, detector = detector_of(plan, first)
+    visit, detector = detector_of(plan, step.outputs[0])
     arrays = simulate_visit(plan, visit, detector, sky_of(plan))
     assert isinstance(arrays.mask, Mask)  # noqa: S101 - for the type checker
-    seen, changed = arrays.visit_exposure(), arrays.difference_exposure()
-    on_visit = _marked(arrays.mask, {"DETECTED": _covered(seen)})
-    on_difference = _marked(
-        arrays.mask, {"DETECTED": _covered(changed), "DETECTED_NEGATIVE": _covered(negated(changed))}
+    seen, changed = detect(arrays.visit_exposure()), detect_both_signs(arrays.difference_exposure())
+    on_visit = _marked(arrays.mask, {"DETECTED": seen.covered()})
+    marks = zip(("DETECTED", "DETECTED_NEGATIVE"), (found.covered() for found in changed), strict=True)
+    on_difference = _marked(arrays.mask, dict(marks))
+    image = visit_image(plan, visit, detector, replace(arrays, mask=on_visit))
+    difference = difference_image(plan, visit, detector, replace(arrays, mask=on_difference))
+    made: list[Any] = [image, difference]
+    if len(step.outputs) > len(made):
+        made += _sources(plan, visit, detector, (image, seen), (difference, changed))
+    return dict(zip(step.outputs, made, strict=True))
+
+
+def _sources(
+    plan: SurveyPlan,
+    visit: VisitPlan,
+    detector: DetectorPlan,
+    on_visit: tuple[Any, Detections],
+    on_difference: tuple[Any, tuple[Detections, Detections]],
+) -> tuple[Table, Table]:
+    """Measure what is detected, on images as they are when they are read."""
+    from .images import visit_info
+    from .row_ids import detector_ids
+    from .sources import dia_source_table, measure_dia_sources, measure_sources, source_table
+
+    ids, release = detector_ids(plan, visit.id, detector.id), release_of(plan)
+    image, difference = (Exposure.from_lsst_images(pixels) for pixels in (on_visit[0], on_difference[0]))
+    sources = measure_sources(image, ids, exposure_id=ids.catalog_id, detections=on_visit[1])
+    dia_sources = measure_dia_sources(difference, ids, exposure_id=ids.catalog_id, detections=on_difference[1])
+    time = visit_info(plan, visit).mid_mjd_tai
+    return (
+        source_table(release, sources, image),
+        dia_source_table(release, dia_sources, difference, image, time),
     )
-    return {
-        first: visit_image(plan, visit, detector, replace(arrays, mask=on_visit)),
-        second: difference_image(plan, visit, detector, replace(arrays, mask=on_difference)),
-    }
 
 
 def _make_coadds(plan: SurveyPlan, step: Step, files: Files) -> Made:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..catalog.source_catalog import SourceCatalog
 from ..io.afw_table.writer import write_afw_table
 from ..io.parquet import write_parquet
@@ -47,13 +49,17 @@ class Product(NamedTuple):
 def write_product(product: object, folder: Path, name: str) -> Path:
     """Write a table, a catalog or an image of lsst.images as the Butler's formatters do, and return the path.
 
-    The Butler itself would store a random id in tables; these are the same bytes in every repository.
+    The Butler itself would store a random id in tables; these are the same bytes in every repository. Arrays by
+    name, which only lead to tables, become a file of numpy.
     """
     from astropy.table import Table
 
     if isinstance(product, Table):
         path = folder / f"{name}.parq"
         write_parquet(product, path)
+    elif isinstance(product, dict):
+        path = folder / f"{name}.npz"
+        np.savez(path, **product)
     elif isinstance(product, SourceCatalog):
         path = folder / f"{name}.fits"
         write_afw_table(product, path)

@@ -15,7 +15,7 @@ from ..tasks.columns import Release, build_table
 from ..tasks.points import measure_points
 from ..tasks.table_values import Values, ccd_visit_id, flux_values, picked, pixel_flags, renamed
 from .deblending import deblend
-from .detection import Detections, detect, negated
+from .detection import Detections, detect, detect_both_signs, negated
 from .measured_columns import (
     APERTURES,
     centroid_values,
@@ -32,7 +32,9 @@ _HTM_LEVEL = 20
 _VISIT_SYSTEM = 1  # by counter and day, as in the pipelines
 
 
-def measure_sources(exposure: Exposure, ids: IdGenerator, *, exposure_id: int = 0) -> SourceCatalog:
+def measure_sources(
+    exposure: Exposure, ids: IdGenerator, *, exposure_id: int = 0, detections: Detections | None = None
+) -> SourceCatalog:
     """Detect, deblend and measure the sources of a visit image.
 
     Parameters
@@ -43,13 +45,21 @@ def measure_sources(exposure: Exposure, ids: IdGenerator, *, exposure_id: int = 
         Makes the sources' ids.
     exposure_id
         Seed of the noise in place of neighbours.
+    detections
+        What `detect` found, if it was asked before.
     """
-    footprints = detect(exposure).footprints
+    footprints = (detect(exposure) if detections is None else detections).footprints
     detected = family_catalog(footprints, deblend(exposure, footprints), ids)
     return measure(exposure, detected, VISIT_PLUGINS, exposure_id=exposure_id)
 
 
-def measure_dia_sources(difference: Exposure, ids: IdGenerator, *, exposure_id: int = 0) -> SourceCatalog:
+def measure_dia_sources(
+    difference: Exposure,
+    ids: IdGenerator,
+    *,
+    exposure_id: int = 0,
+    detections: tuple[Detections, Detections] | None = None,
+) -> SourceCatalog:
     """Detect, deblend and measure the sources of a difference image, positive ones first, then negative ones.
 
     Parameters
@@ -60,10 +70,12 @@ def measure_dia_sources(difference: Exposure, ids: IdGenerator, *, exposure_id: 
         Makes the sources' ids.
     exposure_id
         Seed of the noise in place of neighbours.
+    detections
+        What `detect_both_signs` found, if it was asked before.
     """
-    signs = ((1, difference), (-1, negated(difference)))
-    found = [(sign, exposure, detect(exposure)) for sign, exposure in signs]
-    catalogs = [_of_one_sign(sign, exposure, detections, exposure_id) for sign, exposure, detections in found]
+    positive, negative = detect_both_signs(difference) if detections is None else detections
+    found = ((1, difference, positive), (-1, negated(difference), negative))
+    catalogs = [_of_one_sign(*of_sign, exposure_id) for of_sign in found]
     together = SourceCatalog.concatenate(catalogs)
     # Ids were counted for each sign by itself, from 1, and so are the parents'.
     offset = np.repeat([0, len(catalogs[0])], [len(catalog) for catalog in catalogs])
