@@ -30,7 +30,13 @@ class _Bands(click.ParamType[tuple[str, str]]):
         return parts[0], parts[1]
 
 
-@click.command("cmd", cls=Command)
+@click.command(
+    "cmd",
+    cls=Command,
+    epilog="\b\nExamples:\n"
+    "  forcedphot cmd surveys/dp1 --bands r,i -o diagram.png\n"
+    "  forcedphot cmd surveys/hsc --tract 0 --patch 10 -o diagram.png --table stars.ecsv",
+)
 @click.argument("repository")
 @click.option("--bands", type=_Bands(), default="r,i", show_default=True, metavar="BAND,BAND", help="Which bands.")
 @click.option("--collections", metavar="NAME[,NAME...]", help="Collections to search; all if none.")
@@ -61,15 +67,11 @@ class _Bands(click.ParamType[tuple[str, str]]):
 )
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def command(repository: str, bands: tuple[str, str], output: Path, **options: Any) -> None:
-    r"""Draw the colour-magnitude diagram of the stars in REPOSITORY, a Butler repository or its label.
+    """Draw the colour-magnitude diagram of the stars in REPOSITORY, a Butler repository or its label.
 
     Stars are objects that are primary (in the inner part of a patch, deblended, no empty sky), not extended, and
     have PSF fluxes without flags in both bands. The fluxes come from tables of objects (object, objectTable), or
     from the forced catalogs of coadds (deepCoadd_forced_src).
-
-    \b
-    forcedphot cmd surveys/dp1 --bands r,i -o diagram.png
-    forcedphot cmd surveys/hsc --collections HSC/runs/coaddForcedPhot --tract 0 --patch 10 -o diagram.png
     """
     from ..display import plot_colour_magnitude
     from ..display.figures import save_figure
