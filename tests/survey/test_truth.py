@@ -147,6 +147,19 @@ def test_isolated_means_alone(truth: TrueSources) -> None:
     assert not (truth.is_isolated & pairs & (truth.table["kind"] == "star")).all()
 
 
+def test_two_that_vary_are_not_alone_in_differences(simulated: Survey, truth: TrueSources) -> None:
+    assert truth.is_alone_in_differences[truth.is_isolated].all()
+    table = truth.table.copy()
+    first, second = (
+        int(np.flatnonzero(table[name] & truth.is_alone_in_differences)[0])
+        for name in ("is_transient", "is_variable")
+    )
+    table["ra"][second], table["dec"][second] = table["ra"][first], table["dec"][first] + 1 / 3600
+    moved = TrueSources.of(stored_plan(simulated("dp1").repository), table)
+    changed = np.flatnonzero(moved.is_alone_in_differences != truth.is_alone_in_differences)
+    assert changed.tolist() == sorted([first, second])
+
+
 def test_matching_finds_the_nearest(truth: TrueSources) -> None:
     alone = np.flatnonzero(truth.is_isolated)
     offset = 0.9 * MATCH_RADIUS_ARCSEC / PIXEL_SCALE_ARCSEC

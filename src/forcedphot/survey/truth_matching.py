@@ -39,6 +39,8 @@ class TrueSources:
         Where all bands have half of their visits or more, and the patches have their inner parts, shape (n,).
     is_isolated
         With no other source within its reach, which grows with its flux and its size, shape (n,).
+    is_alone_in_differences
+        Of what varies: with no other such source within its reach, shape (n,).
     apparitions
         x, y of what moves, in every visit, shape (2, m).
     """
@@ -48,6 +50,7 @@ class TrueSources:
     y: FloatArray
     is_covered: BoolArray
     is_isolated: BoolArray
+    is_alone_in_differences: BoolArray
     apparitions: FloatArray
 
     @classmethod
@@ -57,8 +60,17 @@ class TrueSources:
         moving = table[np.asarray(table["kind"]) == "moving"]
         places = [tract_pixels(plan, *positions_at(moving, visit.mjd)) for visit in plan.visits]
         apparitions = np.concatenate(places, axis=1)
+        varies = np.asarray(table["is_variable"]) | np.asarray(table["is_transient"])
+        alone = np.ones(len(table), dtype=bool)
+        alone[varies] = _isolated(plan, table[varies], x[varies], y[varies], apparitions)
         return cls(
-            table, x, y, _covered(plan, table, x, y), _isolated(plan, table, x, y, apparitions), apparitions
+            table=table,
+            x=x,
+            y=y,
+            is_covered=_covered(plan, table, x, y),
+            is_isolated=_isolated(plan, table, x, y, apparitions),
+            is_alone_in_differences=alone,
+            apparitions=apparitions,
         )
 
     @property

@@ -28,9 +28,10 @@ def varying_fluxes(
 ) -> Table:
     """Collect the forced fluxes of variables, at objects, and of transients, at DIA objects.
 
-    Variables count that have nobody near; of transients on visit images, too, which leaves those without host.
-    Templates have the mean flux of variables, and nothing of transients. A transient counts if it has 10 sigma in
-    some visit: of fainter ones, those are found for which noise adds up.
+    Variables count that have nobody near; on visit images, so do transients, which leaves those without host; on
+    differences, where what is constant is gone, transients that have nothing near that varies. Templates have the
+    mean flux of variables, and nothing of transients. A transient counts if it has 10 sigma in some visit: of
+    fainter ones, those are found for which noise adds up.
 
     Parameters
     ----------
@@ -53,9 +54,8 @@ def varying_fluxes(
         ("variable", forced, "objectId", found),
         ("transient", dia_forced, "diaObjectId", dia_found),
     ):
-        is_one = (np.asarray(truth.table["kind"]) == kind) & truth.is_covered & (ids >= 0)
-        if kind == "variable":
-            is_one &= truth.is_isolated
+        is_alone = truth.is_isolated if kind == "variable" else truth.is_alone_in_differences
+        is_one = (np.asarray(truth.table["kind"]) == kind) & truth.is_covered & is_alone & (ids >= 0)
         for source in np.flatnonzero(is_one):
             rows = table[np.asarray(table[id_name]) == ids[source]]
             parts += list(_of_source(plan, truth, int(source), rows))
