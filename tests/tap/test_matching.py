@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from forcedphot.tap.adql import translate
 from forcedphot.tap.engine import UPLOAD_SCHEMA, Engine
+from forcedphot.tap.errors import QueryError
 from forcedphot.tap.matching import PIXEL_COLUMN, touched_pixels
 from forcedphot.tap.sky_index import healpix_numbers, number_ranges
 from forcedphot.tap.tables import memory_table
@@ -102,6 +103,29 @@ def test_pixels_change_no_result(engine: Engine, case: str) -> None:
     query = f"SELECT s.id, COUNT(*) FROM {_UNMATCHED[case].format(match=match, varied=varied)} GROUP BY s.id"
     plain = ask(engine, query.replace("sky.indexed", "sky.plain"), uploads=upload)
     assert sorted(ask(engine, query, uploads=upload), key=str) == sorted(plain, key=str) != []
+
+
+def test_names_of_pixels_are_no_obstacle(engine: Engine) -> None:
+    ra, dec = near(7, 40, 0.3)
+    rows = pa.table({"n": np.arange(40), "ra": ra, "dec": dec})
+    own = {"pixels 0": rows, "pixels 1": rows.slice(0, 3), "t": rows.append_column(PIXEL_COLUMN, rows.column("n"))}
+    match = "CONTAINS(POINT(s.ra, s.dec), CIRCLE(t.ra, t.dec, 0.2)) = 1"
+    counts = [
+        ask(engine, f"SELECT COUNT(*), MAX(v.n) FROM {tables} WHERE {match}", uploads=own)
+        for tables in (
+            'sky.indexed AS s, TAP_UPLOAD."pixels 0" AS t, TAP_UPLOAD."pixels 1" AS v',
+            'sky.plain AS s, TAP_UPLOAD."pixels 0" AS t, TAP_UPLOAD."pixels 1" AS v',
+            'sky.indexed AS s, TAP_UPLOAD.t AS t, TAP_UPLOAD."pixels 1" AS v',
+        )
+    ]
+    assert counts[0] == counts[1] == counts[2]
+    for hidden in (f't."{PIXEL_COLUMN}"', f'"{PIXEL_COLUMN}"'):
+        with pytest.raises(QueryError, match="no column"):
+            ask(
+                engine,
+                f'SELECT {hidden} FROM sky.indexed AS s, TAP_UPLOAD."pixels 0" AS t WHERE {match}',
+                uploads=own,
+            )
 
 
 def test_positions_that_are_none_match_nothing(engine: Engine) -> None:

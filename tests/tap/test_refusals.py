@@ -1,10 +1,12 @@
 """Queries that are to be refused or stopped: mistakes, with their place; attacks; and those that want too much."""
 
 import contextlib
+import re
 import threading
 import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +18,8 @@ from forcedphot.tap.adql import translate
 from forcedphot.tap.dialect import parse
 from forcedphot.tap.engine import Cancellation, Engine, Limits
 from forcedphot.tap.errors import QueryError, QueryLimitError
+from forcedphot.tap.functions import FUNCTIONS, GEOMETRY
+from forcedphot.tap.shapes import DEFINITIONS
 from forcedphot.tap.sky_index import INDEX_COLUMN
 from forcedphot.tap.tables import TableSource, memory_table, parquet_table
 
@@ -130,6 +134,38 @@ def test_nothing_but_a_query_is_run(engine: Engine, query: str) -> None:
 def test_depth_and_length_are_limited(engine: Engine, query: str) -> None:
     with pytest.raises(QueryError):
         engine.query(query)
+
+
+def test_no_function_but_those_of_the_list_can_be_called(sky_tables: list[TableSource]) -> None:
+    tables = {table.name.lower(): table for table in sky_tables}
+    known = duckdb.sql("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
+    macros = [re.findall(r"CREATE MACRO (\w+)", definition)[0] for definition in DEFINITIONS]
+    others = {str(row[0]) for row in known if str(row[0]).isidentifier()} - {*FUNCTIONS, *GEOMETRY} | set(macros)
+    assert len(others) > 500
+    assert {"read_parquet", "read_text", "glob", "duckdb_settings", "query", "sky_distance"} <= others
+    for name in others:
+        for query in (f'SELECT "{name}"(id) FROM sky.plain', f"SELECT {name}('x') FROM sky.plain"):
+            with pytest.raises(QueryError):
+                translate(query, tables)
+        for query in (
+            f"SELECT * FROM {name}('x')",
+            f'SELECT * FROM "{name}"',
+            f"SELECT id FROM sky.plain, {name}(1)",
+        ):
+            with pytest.raises(QueryError):
+                translate(query, tables)
+
+
+def test_names_in_uploads_are_nothing_but_names(engine: Engine) -> None:
+    odd = 'x"; DROP VIEW "sky"."plain"; --\''
+    rows = pa.table({odd: [1], "select": [2], "read_text('x')": ["y"]})
+    quoted = odd.replace('"', '""')
+    for name in (odd.replace(".", ""), "a b", "select", "read_csv('x')"):
+        table = name.replace('"', '""')
+        query = f'SELECT "{quoted}", "select", "read_text(\'x\')" FROM TAP_UPLOAD."{table}"'
+        assert ask(engine, query, uploads={name: rows}) == [(1, 2, "y")]
+        assert ask(engine, f'SELECT * FROM TAP_UPLOAD."{table}"', uploads={name: rows}) == [(1, 2, "y")]
+    assert ask(engine, "SELECT COUNT(*) FROM sky.plain") == [(16004,)]
 
 
 def test_quotes_in_names_and_texts_stay_quotes(engine: Engine) -> None:

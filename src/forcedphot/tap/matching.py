@@ -3,6 +3,7 @@
 Each row of the upload is repeated for the pixels that its circle touches; a row of the table is in one of them.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -133,6 +134,8 @@ def _join(
     import pyarrow as pa
 
     columns = {name.lower(): name for name in data.column_names}
+    if PIXEL_COLUMN in columns:
+        return
     angles = []
     for name in point.columns:
         if name.lower() not in columns:  # it is one of a query around this
@@ -145,7 +148,8 @@ def _join(
     order = min(ORDER, math.floor(math.log2(PIXEL_DEG / max(2 * radius, _SMALLEST_PIXEL_DEG))))
     rows, pixels = touched_pixels(angles[0], angles[1], radius, order)
     spread = data.take(pa.array(rows)).append_column(PIXEL_COLUMN, pa.array(pixels))
-    table = memory_table(f"TAP_UPLOAD.__pixels_{len(used)}", spread)
+    names = (f"TAP_UPLOAD.pixels {number}" for number in itertools.count())
+    table = memory_table(next(name for name in names if name.lower() not in used), spread)
     used[table.name.lower()] = table
     node.set("this", exp.to_identifier(table.name.partition(".")[2], quoted=True))
     shift = 2 * (ORDER - order)
