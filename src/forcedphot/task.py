@@ -85,6 +85,16 @@ class Task:
         """Return empty catalogs with the schemas of the task's own outputs, by dataset type: none."""
         return {}
 
+    def getAllSchemaCatalogs(self) -> dict[str, Any]:
+        """Return empty catalogs with the schemas of the outputs of all tasks of the hierarchy, by dataset type."""
+        tasks: list[Any] = [reference() for reference in self._taskDict.values()]
+        return {
+            name: catalog
+            for task in tasks
+            if hasattr(task, "getSchemaCatalogs")
+            for name, catalog in task.getSchemaCatalogs().items()
+        }
+
     def makeSubtask(self, name: str, **arguments: Any) -> None:
         """Make the task that the configurable field ``name`` configures, as an attribute of that name."""
         configurable = getattr(self.config, name)

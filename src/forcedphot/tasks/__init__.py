@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _HOMES = {
+    "DataReference": "data_reference",
     "FailedQuantum": "run",
     "ForcedGraph": "graph",
     "ForcedPhotCoaddConfig": "forced_phot_coadd",
@@ -21,6 +22,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DataReference",
     "FailedQuantum",
     "ForcedGraph",
     "ForcedPhotCoaddConfig",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .data_reference import DataReference
     from .forced_phot_coadd import ForcedPhotCoaddConfig, ForcedPhotCoaddTask
     from .forced_phot_visit import ForcedPhotVisitConfig, ForcedPhotVisitTask
     from .forced_source_table import ForcedSourceTableConfig, ForcedSourceTableTask

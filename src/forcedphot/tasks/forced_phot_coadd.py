@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lsst.pex.config import ConfigurableField, Field
@@ -19,7 +19,11 @@ from ..exposure import Exposure, Wcs
 from ..id_generator import SkyMapIdGeneratorConfig
 from ..measurement import ForcedMeasurementTask
 from ..plugins.base import missing_component
+from .data_reference import DataReference, RunsByDataReference
 from .datasets import naming, read, read_exposure
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
 
 _PATCH = ("skymap", "tract", "patch")
 _COADD = (*_PATCH, "band")
@@ -122,13 +126,15 @@ class ForcedPhotCoaddConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotCo
             )
 
 
-class ForcedPhotCoaddTask(PipelineTask):
+class ForcedPhotCoaddTask(RunsByDataReference, PipelineTask):
     """Measures the sources of a reference catalog on one coadd, row for row.
 
     Parameters
     ----------
+    butler
+        Has the schema of the reference catalogs, for a task that is made by hand.
     refSchema
-        Schema of the reference catalogs; that of the initial input if None.
+        Schema of the reference catalogs, instead of the butler's; that of the initial input if there is neither.
     initInputs
         Empty catalog with that schema, as ``inputSchema``.
     arguments
@@ -155,16 +161,24 @@ class ForcedPhotCoaddTask(PipelineTask):
     catalogCalculation: CatalogCalculationTask
 
     def __init__(
-        self, refSchema: Schema | None = None, initInputs: dict[str, Any] | None = None, **arguments: Any
+        self,
+        butler: Butler | None = None,
+        refSchema: Schema | None = None,
+        initInputs: dict[str, Any] | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__(initInputs=initInputs, **arguments)
         if refSchema is None:
-            if not initInputs:
+            if initInputs:
+                catalog = initInputs["inputSchema"]
+            elif butler is not None:
+                catalog = butler.get(self._connections.inputSchema.name)
+            else:
                 raise ConfigurationError(
-                    "The measurement's columns depend on the reference's: give refSchema, or initInputs with "
-                    "inputSchema."
+                    "The measurement's columns depend on the reference's: give refSchema, initInputs with "
+                    "inputSchema, or a butler to read that with."
                 )
-            refSchema = initInputs["inputSchema"].schema
+            refSchema = catalog.schema
         self.makeSubtask("measurement", refSchema=refSchema)
         schema = self.measurement.schema
         if self.config.doApCorr:
@@ -253,7 +267,7 @@ class ForcedPhotCoaddTask(PipelineTask):
         refCat: SourceCatalog,
         exposure: Exposure,  # noqa: ARG002
         refWcs: Wcs,  # noqa: ARG002
-        footprintCat: SourceCatalog | None,
+        dataRef: DataReference | SourceCatalog | None,
     ) -> None:
         """Give sources the deblended footprints that they have in this band.
 
@@ -268,8 +282,8 @@ class ForcedPhotCoaddTask(PipelineTask):
             The reference catalog.
         exposure, refWcs
             Without effect: the footprints are on the coadd's own pixels.
-        footprintCat
-            Catalog with the footprints, by the reference's ids.
+        dataRef
+            Of the coadd, to read the catalog with the footprints, by the reference's ids; or that catalog.
 
         Raises
         ------
@@ -278,6 +292,7 @@ class ForcedPhotCoaddTask(PipelineTask):
         LookupError
             If it lacks a source of the reference.
         """
+        footprintCat = self._footprints_of(dataRef) if isinstance(dataRef, DataReference) else dataRef
         if footprintCat is None or footprintCat.footprints is None:
             raise InputTableError("There are no footprints in this band to give to the reference's sources.")
         order = np.argsort(footprintCat["id"])
@@ -336,8 +351,7 @@ class ForcedPhotCoaddTask(PipelineTask):
 
     def getSchemaCatalogs(self) -> dict[str, SourceCatalog]:
         """Return an empty catalog with the output's schema, by its dataset type."""
-        connections = ForcedPhotCoaddConnections(config=self.config)
-        return {connections.measCat.name: self.outputSchema}
+        return {self._connections.measCat.name: self.outputSchema}
 
     def getAllSchemaCatalogs(self) -> dict[str, SourceCatalog]:
         """Return empty catalogs with the schemas of the outputs of this task and its parts, by dataset type."""
