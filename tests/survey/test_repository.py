@@ -137,6 +137,15 @@ def test_a_repository_knows_which_survey_it_is(made: tuple[Butler, SurveyPlan], 
         stored_plan(tmp_path)
 
 
+def test_a_repository_of_an_earlier_version_gets_new_dataset_types(tmp_path: Path) -> None:
+    plan = plan_of("hsc")
+    with create_repository(tmp_path / "a", plan) as butler:
+        butler.registry.removeDatasetType("deepCoadd_meas")
+    with open_repository(tmp_path / "a", plan) as butler:
+        assert butler.get_dataset_type("deepCoadd_meas").storageClass_name == "SourceCatalog"
+        assert butler.query_datasets("deepCoadd_meas", explain=False) == []
+
+
 def test_what_is_there_is_not_made_a_repository(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):

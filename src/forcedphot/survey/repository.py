@@ -89,7 +89,9 @@ def create_repository(path: str | Path, plan: SurveyPlan, connection: str | None
 
 
 def open_repository(path: str | Path, plan: SurveyPlan) -> Butler:
-    """Open the repository of a survey that `create_repository` has made.
+    """Open the repository of a survey that `create_repository` has made, perhaps of an earlier version.
+
+    Dataset types that profiles have got since then are registered.
 
     Returns
     -------
@@ -108,7 +110,21 @@ def open_repository(path: str | Path, plan: SurveyPlan) -> Butler:
             f"{path} is of another survey: profile {found.profile.name}, size {found.size.name}, "
             f"seed {found.seed}. Ask for that, or give another folder."
         )
-    return Butler.from_config(str(Path(path) / "butler.yaml"), writeable=True, collections=plan.profile.collection)
+    butler = Butler.from_config(
+        str(Path(path) / "butler.yaml"), writeable=True, collections=plan.profile.collection
+    )
+    _register_datasets(butler, plan.profile)
+    return butler
+
+
+def _register_datasets(butler: Butler, profile: Profile) -> None:
+    """Register the dataset types of a profile that are not there yet."""
+    from lsst.daf.butler import DatasetType
+
+    for dataset in profile.datasets.values():
+        butler.registry.registerDatasetType(
+            DatasetType(dataset.name, dataset.dimensions, dataset.storage_class, universe=butler.dimensions)
+        )
 
 
 def is_survey(path: str | Path) -> bool:
@@ -150,16 +166,12 @@ def _checked(connection: str) -> str:
 
 
 def _fill(butler: Butler, plan: SurveyPlan) -> None:
-    """Insert dimension records, dataset types and collections."""
-    from lsst.daf.butler import CollectionType, DatasetType
+    """Insert dimension records and collections."""
+    from lsst.daf.butler import CollectionType
 
     from .instruments import INSTRUMENTS
 
     profile, registry = plan.profile, butler.registry
-    for dataset in profile.datasets.values():
-        registry.registerDatasetType(
-            DatasetType(dataset.name, dataset.dimensions, dataset.storage_class, universe=butler.dimensions)
-        )
     for run in runs(profile).values():
         butler.collections.register(run)
     butler.collections.register(profile.collection, CollectionType.CHAINED)
