@@ -19,7 +19,7 @@ from forcedphot.tap.tap_schema import with_tap_schema
 with warnings.catch_warnings():
     # it wants a successor of httpx
     warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient
+    from starlette.testclient import TestClient as TestClient
 
 N_ROWS = 5000
 BASE = "http://127.0.0.1"

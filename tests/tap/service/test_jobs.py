@@ -27,7 +27,7 @@ def create(client: TestClient, **asked: str) -> str:
 
 
 def phase(client: TestClient, job: str) -> str:
-    return client.get(f"{job}/phase").text
+    return str(client.get(f"{job}/phase").text)
 
 
 def finished(client: TestClient, job: str) -> str:
@@ -57,7 +57,9 @@ def test_a_job_runs_from_its_creation_to_its_result(client: TestClient) -> None:
     assert tree.find("{*}runId").text == "mine"
     assert tree.find("{*}results/{*}result").get("{http://www.w3.org/1999/xlink}href") == f"{job}/results/result"
     assert {item.get("id"): item.text for item in tree.find("{*}parameters")} == {**COUNT, "RUNID": "mine"}
-    times = [tree.find(f"{{*}}{name}").text for name in ("creationTime", "startTime", "endTime", "destruction")]
+    times = [
+        str(tree.find(f"{{*}}{name}").text) for name in ("creationTime", "startTime", "endTime", "destruction")
+    ]
     assert times == sorted(times)
     assert "results/result" in client.get(f"{job}/results").text
     assert COUNT["QUERY"] in client.get(f"{job}/parameters").text
@@ -75,7 +77,7 @@ def test_what_is_wrong_with_a_query_is_told_by_its_job(client: TestClient) -> No
     assert finished(client, job) == "ERROR"
     summary = described(client, job).find("{*}errorSummary")
     assert summary.get("type") == "fatal"
-    assert "line 1, column 8" in summary.find("{*}message").text
+    assert "line 1, column 8" in str(summary.find("{*}message").text)
     assert "line 1, column 8" in client.get(f"{job}/error").text
     assert client.get(f"{job}/results/result").status_code == 404
     for missing in ({"QUERY": ""}, {"MAXREC": "x"}, {"LANG": "SQL"}, {"RESPONSEFORMAT": "x"}):
@@ -141,7 +143,7 @@ def test_a_result_that_is_too_large_is_not_kept(serve: Serve, tmp_path: Path) ->
 
 def test_jobs_are_listed_by_phase_and_time(client: TestClient) -> None:
     def listed(**asked: object) -> list[str]:
-        answer = client.get("/tap/async", params=asked)  # type: ignore[arg-type]
+        answer = client.get("/tap/async", params=asked)
         assert answer.status_code == 200
         return [str(item.job_id) for item in Jobs.from_xml(answer.content).jobref or []]
 

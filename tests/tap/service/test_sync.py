@@ -34,7 +34,7 @@ def test_a_query_is_answered_by_get_and_by_post(client: TestClient, name: str) -
 def test_rows_are_cut_off_at_maxrec(client: TestClient) -> None:
     def ask(**further: str) -> str:
         asked = {"QUERY": "SELECT objectId FROM dp1.Object", "RESPONSEFORMAT": "votable/td", **further}
-        return client.get("/tap/sync", params=asked).text
+        return str(client.get("/tap/sync", params=asked).text)
 
     assert ask(MAXREC="3").count("<TR>") == 3
     assert 'value="OVERFLOW"' in ask(MAXREC="3")
