@@ -6,7 +6,7 @@ Importing this module does not import lsst.images, which takes seconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,14 +90,22 @@ def read_lsst_component(path: str | Path | Source, name: str, bbox: Box | None =
     FileFormatError, UnsafeContentError
         As for `read_lsst_images`.
     """
-    if name not in COMPONENTS:
-        raise ExposureError(f"There is no component {name!r}; the components are {', '.join(COMPONENTS)}.")
+    return read_lsst_components(path, (name,), bbox)[0]
+
+
+def read_lsst_components(path: str | Path | Source, names: Sequence[str], bbox: Box | None = None) -> list[Any]:
+    """Read some components of a file of lsst.images, each as `read_lsst_component` does; it is opened once."""
+    for name in names:
+        if name not in COMPONENTS:
+            raise ExposureError(f"There is no component {name!r}; the components are {', '.join(COMPONENTS)}.")
     with _open_archive(path, partial=True) as archive:
-        if bbox is not None:
-            part = _part(path, bbox, _box(archive))
-            if name in _PLANES:
-                return _PLANES[name](archive.get_component(name, bbox=part))
-        return COMPONENTS[name](archive)
+        part = None if bbox is None else _part(path, bbox, _box(archive))
+        return [
+            COMPONENTS[name](archive)
+            if part is None or name not in _PLANES
+            else _PLANES[name](archive.get_component(name, bbox=part))
+            for name in names
+        ]
 
 
 @contextmanager

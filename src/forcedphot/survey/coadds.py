@@ -108,7 +108,7 @@ def template_patch(
     plan, patch, band
         As for `coadd_patch`.
     inputs
-        Visit images and their difference images.
+        Visit images and their difference images, which need not be more than pixels and variances.
 
     Returns
     -------

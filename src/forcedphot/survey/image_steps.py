@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..conventions import BoolArray
 from ..exposure import Exposure, Mask
+from ..io.lsst_images_file import read_lsst_components
 from .plan import DetectorPlan, PatchPlan, SurveyPlan, VisitPlan
 from .products import Product
 from .work import Files, Made, Step, detector_of, of_detector, patch_of, release_of, sky_of
@@ -116,7 +118,7 @@ def _make_coadds(plan: SurveyPlan, step: Step, files: Files) -> Made:
     coadd, template = step.outputs
     patch, band = patch_of(plan, coadd), cast("str", coadd.band)
     visits = [Exposure.read(files[product]) for product in step.inputs_of("visit_image")]
-    differences = [Exposure.read(files[product]) for product in step.inputs_of("difference_image")]
+    differences = [_read_pixels(files[product]) for product in step.inputs_of("difference_image")]
     made = {
         coadd: coadd_patch(plan, patch, band, visits),
         template: template_patch(plan, patch, band, list(zip(visits, differences, strict=True))),
@@ -124,6 +126,12 @@ def _make_coadds(plan: SurveyPlan, step: Step, files: Files) -> Made:
     for image in made.values():
         image.mask.set("DETECTED", _covered(Exposure.from_lsst_images(image)))
     return made
+
+
+def _read_pixels(path: Path) -> Exposure:
+    """Read an image and its variance, and leave out the rest, which is most of the work."""
+    image, variance = read_lsst_components(path, ("image", "variance"))
+    return Exposure.from_arrays(image, variance=variance)
 
 
 def _covered(exposure: Exposure) -> BoolArray:
