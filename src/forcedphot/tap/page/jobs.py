@@ -20,7 +20,7 @@ class ListedJob(NamedTuple):
     Parameters
     ----------
     created
-        UTC, ISO 8601.
+        UTC.
     query
         Its beginning.
     error
@@ -46,7 +46,7 @@ def list_jobs(request: Request) -> list[ListedJob]:
         ListedJob(
             job.id,
             job.phase,
-            job.created.isoformat(timespec="seconds"),
+            f"{job.created:%Y-%m-%d %H:%M:%S}",
             next((value for name, value in job.parameters if name == "QUERY"), "")[:_MAX_CHARACTERS],
             job.error[:_MAX_CHARACTERS],
         )

@@ -61,8 +61,8 @@
       if (!ids.includes("browser")) history.replaceState(null, "", link);
       const target = document.getElementById(focus || ids[0]);
       if (target) { target.tabIndex = -1; target.focus({ preventScroll: ids[0] === "browser" }); }
-      const count = target && target.querySelector(".count");
-      say(count ? count.textContent.trim() : "Shown.");
+      const told = target && target.closest("section, div, figure").querySelector(".count, figcaption, .pages span");
+      say(told ? told.textContent.replace(/\s+/g, " ").trim() : "");
     } catch (error) {
       say(`The service does not answer: ${error.message}`);
     }
@@ -89,6 +89,7 @@
         if (Number(mistake.dataset.start) >= 0) queryBox.setSelectionRange(mistake.dataset.start, mistake.dataset.end);
       } else {
         queryBox.removeAttribute("aria-invalid");
+        document.querySelector("details.examples")?.removeAttribute("open");
         const summary = document.getElementById("summary");
         say(summary ? summary.textContent.replace(/\s+/g, " ").trim() : "");
       }
