@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
+import signal
 import socket
 import stat
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -18,7 +21,7 @@ from ..errors import ConfigurationError, needs_extra
 from .command import Command, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import uvicorn
 
@@ -110,21 +113,36 @@ def command(
         holdings = RepositoryHoldings(repository, f"{base_url}{FILES}", chosen, data / "index")
         snapshot = holdings.snapshot()
         _check(repository, snapshot)
-        hosts = LOOPBACK if is_local else ("*",)
+        hosts = (*LOOPBACK, urlsplit(base_url).hostname or "") if is_local else ("*",)
         settings = ServiceSettings(data, base_url=url, tokens=tokens, allowed_hosts=hosts)
         app = create_app(holdings, settings, [*page_routes(), *file_routes(holdings)])
-        verbose = not click.get_current_context().obj["quiet"]
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning" if verbose else "error", access_log=False, lifespan="on")
-        )
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
         if until_stdin_ends:
             threading.Thread(target=_stop_at_end_of_stdin, args=[server], daemon=True).start()
-        service = LocalService(base_url, normalize(repository), os.getpid())
-        with registered(service, data), contextlib.suppress(KeyboardInterrupt):
-            _announce(base_url, snapshot)
-            server.run(sockets=[listening])
-    if not server.started:
-        raise ConfigurationError(f"The service did not start; its data are in {data}.")
+
+        async def serve() -> None:
+            # by ourselves, so that an error in it is one for the command line
+            async with app.router.lifespan_context(app):
+                with registered(LocalService(base_url, normalize(repository), os.getpid()), data):
+                    holdings.make_copies()
+                    _announce(base_url, snapshot)
+                    with _stopped_by_signals(server):
+                        await server.serve(sockets=[listening])
+
+        asyncio.run(serve())
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Have the server put all away when it is told to stop, and end well."""
+    # the server would send the signal to itself again in the end, before all is put away
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
+    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _read_tokens(path: Path) -> Mapping[str, str]:

@@ -1,7 +1,9 @@
 """The tables of a repository: all that is there, as it is, with Rubin's names; and what comes later."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from forcedphot.tap.holdings import HoldingsSnapshot
 from forcedphot.tap.identifiers import delimited
 from forcedphot.tap.repository.discovery import FoundTable
 from forcedphot.tap.repository.holdings import RepositoryHoldings
+from forcedphot.tap.repository.indexed_copies import IndexedCopies
 from forcedphot.tap.repository.parquet_tables import describe_table
 from forcedphot.tap.votable_types import votable_type
 
@@ -198,6 +201,30 @@ def test_a_repository_that_cannot_be_read_for_a_while_stays_as_it_was(
     database.unlink(missing_ok=True)
     hidden.rename(database)
     assert holdings.snapshot().engine.tables.keys() == before.engine.tables.keys()
+
+
+def test_large_tables_are_indexed_as_soon_as_they_have_copies(
+    simulated: Callable[[str], SimulatedSurvey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "forcedphot.tap.repository.holdings.IndexedCopies"
+    monkeypatch.setattr(name, partial(IndexedCopies, rows_worth_a_copy=100))
+    holdings = RepositoryHoldings(simulated("dp1").repository, index_folder=tmp_path, check_seconds=0.0)
+    query = "SELECT table_name, column_name FROM TAP_SCHEMA.columns WHERE indexed = 1 ORDER BY column_name"
+    before = holdings.snapshot()
+    assert rows(before, query) == []
+    cone = "SELECT id FROM datasets.truth_summary WHERE CONTAINS(POINT(ra, dec), CIRCLE(53.09, -28.1, 0.02)) = 1"
+    expected = rows(before, f"{cone} ORDER BY id")
+    holdings.make_copies()
+    deadline = monotonic() + 60
+    while not holdings.snapshot().engine.tables["datasets.truth_summary"].has_index and monotonic() < deadline:
+        sleep(0.05)
+    after = holdings.snapshot()
+    indexed = {(row["table_name"], row["column_name"]) for row in rows(after, query)}
+    assert {("datasets.truth_summary", "ra"), ("datasets.truth_summary", "dec")} <= indexed
+    assert ("dp1.Visit", "ra") not in indexed
+    assert len(expected) > 3
+    assert rows(after, f"{cone} ORDER BY id") == expected
+    assert "_healpix_29" not in after.engine.tables["datasets.truth_summary"].columns
 
 
 @pytest.mark.parametrize("collections", [["nothing/of/the/kind"], ["LSSTComCam/DP1", "another"]])

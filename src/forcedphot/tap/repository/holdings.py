@@ -40,7 +40,7 @@ class RepositoryHoldings:
     collections
         Where to look; by default in all.
     index_folder
-        Where copies of large tables are that are ordered on the sky; None for no copies. Nobody else may use it.
+        Where copies of large tables are that are ordered on the sky, see `make_copies`; None for no copies.
     limits
         Of each query.
     check_seconds
@@ -77,6 +77,9 @@ class RepositoryHoldings:
         self._files: dict[str, Path] = {}
         self._snapshot: HoldingsSnapshot | None = None
         self.snapshot()
+
+    def make_copies(self) -> None:
+        """Begin to make copies of large tables, and remove those that are of no use: the folder is ours now."""
         if self._copies is not None:
             self._copies.begin()
 
