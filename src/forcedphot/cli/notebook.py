@@ -91,6 +91,7 @@ def command(
             )
     except NotebookError as error:
         write_notebook(content, output, overwrite=overwrite)
-        raise NotebookError(f"{notebook}: {error} Outputs until there are in {output}.") from error
+        message = str(error).rstrip(".")
+        raise NotebookError(f"{notebook}: {message}. Outputs until there are in {output}.") from error
     write_notebook(content, output, overwrite=overwrite)
     say(f"{output}: {len(code_cells(content))} code cells were run.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import needs_extra
 from ..io.atomic import atomic_output
@@ -104,12 +106,11 @@ def execute(
 
     running: list[int] = [0]
 
-    with TemporaryDirectory(prefix="forcedphot-") as kernels, _progress(notebook, show=progress) as advance:
-        write_kernel(Path(kernels) / KERNEL_NAME)
+    with _kernel_folder() as (kernels, console), _progress(notebook, show=progress) as advance:
         manager = AsyncKernelManager(
             kernel_name=KERNEL_NAME,
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[kernels]),
-            connection_file=str(Path(kernels) / "kernel.json"),
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)]),
+            connection_file=str(kernels / "connection.json"),
             # Where there are sockets with owners, nobody else can listen.
             transport="ipc" if os.name == "posix" else "tcp",
         )
@@ -120,18 +121,58 @@ def execute(
             record_timing=False,
             resources={"metadata": {"path": str(folder)}},
             on_cell_start=lambda cell, cell_index: running.append(cell_index),  # noqa: ARG005 - nbclient's
-            on_cell_complete=lambda cell, cell_index: advance(cell),  # noqa: ARG005 - nbclient's
+            on_cell_executed=lambda cell, cell_index, execute_reply: advance(),  # noqa: ARG005 - nbclient's
         )
+        options: dict[str, Any] = {
+            "env": {**environment, "MPLBACKEND": _BACKEND},
+            "stdout": console,
+            "stderr": console,
+        }
         try:
-            client.execute(env={**environment, "MPLBACKEND": _BACKEND}, cleanup_kc=True)
+            _run_interruptibly(
+                lambda: client.async_execute(cleanup_kc=True, **options),
+                lambda: manager.shutdown_kernel(now=True),
+            )
         except CellExecutionError as error:
             raise NotebookError(_describe_failure(notebook, running[-1], error.ename, error.evalue)) from error
         except CellTimeoutError as error:
             raise NotebookError(f"{_place(notebook, running[-1])} took more than {timeout_s} s.") from error
         except DeadKernelError as error:
-            raise NotebookError(
-                f"{_place(notebook, running[-1])} ended the kernel, perhaps for memory."
-            ) from error
+            said = _last_line(console)
+            raise NotebookError(f"{_place(notebook, running[-1])} ended the kernel{said}.") from error
+        except RuntimeError as error:
+            raise NotebookError(f"The kernel did not start{_last_line(console)}.") from error
+
+
+@contextmanager
+def _kernel_folder() -> Iterator[tuple[Path, IO[bytes]]]:
+    """Give a folder with the description of a kernel, and a file for what it prints on its console."""
+    with TemporaryDirectory(prefix="forcedphot-") as folder, TemporaryFile() as console:
+        write_kernel(Path(folder) / KERNEL_NAME)
+        yield Path(folder), console
+
+
+def _run_interruptibly(run: Callable[[], Coroutine[Any, Any, Any]], stop: Callable[[], Awaitable[None]]) -> None:
+    """Run something to its end, or stop it by Ctrl-C, which reaches the main thread."""
+
+    async def stop_now() -> None:
+        await stop()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(lambda: asyncio.run(run()))
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            asyncio.run(stop_now())
+            running.exception()  # that its kernel is gone
+            raise
+
+
+def _last_line(console: IO[bytes]) -> str:
+    """Return what a kernel has said last on its console."""
+    console.seek(0)
+    lines = console.read().decode("utf-8", "replace").strip().splitlines()
+    return f"; the last that it said: {lines[-1].strip()}" if lines else ", and said nothing"
 
 
 def _place(notebook: NotebookNode, index: int) -> str:
@@ -158,9 +199,9 @@ def _line_number(cell: NotebookNode) -> int | None:
 
 
 @contextmanager
-def _progress(notebook: NotebookNode, *, show: bool) -> Iterator[Callable[[Any], None]]:
+def _progress(notebook: NotebookNode, *, show: bool) -> Iterator[Callable[[], None]]:
     if not show:
-        yield lambda _: None
+        yield lambda: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -168,4 +209,4 @@ def _progress(notebook: NotebookNode, *, show: bool) -> Iterator[Callable[[Any],
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Running cells", total=len(code_cells(notebook)))
-        yield lambda cell: bar.advance(task, cell.cell_type == "code")
+        yield lambda: bar.advance(task)
