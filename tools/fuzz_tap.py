@@ -144,7 +144,7 @@ _TYPES = (
     "x" * 300,
 )
 _HEADERS = {
-    "Authorization": ("Bearer ", "Bearer x", "Basic eDp5", "Basic %%", "Negotiate"),
+    "Authorization": ("Bearer", "Bearer x", "Basic eDp5", "Basic %%", "Negotiate"),
     "Range": ("bytes=0-1", "bytes=-5", "bytes=9-1", "bytes=0-0,1-1,2-2", "lines=1"),
     "Accept": ("*/*", "text/html", "x"),
     "Sec-Fetch-Site": ("cross-site", "same-origin", "none"),
@@ -174,6 +174,7 @@ class Fuzzer:
     statuses: Counter[int] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     slowest: float = 0.0
+    slowest_request: str = ""
     jobs: list[str] = field(default_factory=lambda: ["nothing"])
 
     def send(self, timeout: type[Exception] | tuple[type[Exception], ...] = ()) -> None:
@@ -187,7 +188,8 @@ class Fuzzer:
                 self.faults.append(f"{type(error).__name__}: {str(request)[:500]}")
             self.statuses[0] += 1
             return
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        if (took := time.monotonic() - began) > self.slowest:
+            self.slowest, self.slowest_request = took, str(request)[:300]
         self.statuses[answer.status_code] += 1
         if answer.status_code == 500 or answer.status_code > 503 or LEAK in answer.text:
             self.faults.append(f"{answer.status_code}: {str(request)[:500]}")
@@ -296,7 +298,7 @@ def main(arguments: Sequence[str]) -> int:
             fuzzer.send((httpx.HTTPError, OSError))
         answers = ", ".join(f"{status}: {number}" for status, number in sorted(fuzzer.statuses.items()))
         took = f"{time.monotonic() - began:.0f} s, the slowest {fuzzer.slowest:.1f} s"
-        sys.stdout.write(f"{count} requests in {took}; answers by status: {answers}\n")
+        sys.stdout.write(f"{count} requests in {took} ({fuzzer.slowest_request})\nanswers by status: {answers}\n")
         alive = client.get("/tap/availability").status_code == 200
     for fault in fuzzer.faults:
         sys.stdout.write(f"{fault}\n")
