@@ -20,7 +20,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Path, st
     """Record what would be simulated; nothing has a label."""
     calls: list[tuple[Path, str, str]] = []
 
-    def simulate(path: Path, *, profile: str, size: str, progress: bool) -> SimpleNamespace:
+    def simulate(path: Path, *, profile: str, size: str, seed: int, progress: bool) -> SimpleNamespace:
         calls.append((path, profile, size))
         return SimpleNamespace()
 
@@ -48,13 +48,15 @@ def test_what_has_no_label_is_simulated_for_all_notebooks(made: list[Any], tmp_p
     assert labels == {"dp1": str(folder / "dp1"), "hsc": str(folder / "hsc")}
     assert made == [(folder / "dp1", "dp1", "tiny"), (folder / "hsc", "hsc", "tiny")]
     (folder / "dp1").mkdir()
-    (folder / "dp1" / "survey.json").write_text("{}")
+    (folder / "dp1" / "survey.json").write_text('{"profile": "dp1", "size": "tiny", "seed": 1}')
     add_label(folder / "repos.yaml", "dp1", folder / "dp1")
     find_repositories(["dp1"], size="tiny")
     assert len(made) == 2  # it was complete
     (folder / "repos.yaml").unlink()
-    find_repositories(["dp1"], size="tiny")
-    assert len(made) == 3
+    find_repositories(["dp1"], repository=folder / "dp1", size="small")
+    assert made[2:] == [(folder / "dp1", "dp1", "tiny")]  # it stays what it is
+    with pytest.raises(ConfigurationError, match="profile dp1, not of hsc"):
+        find_repositories(["hsc"], repository=folder / "dp1")
 
 
 def test_a_repository_that_is_given(made: list[Any], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The stack's names lead to our objects, where the stack is not; what is not there is an error that helps."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module, invalidate_caches
@@ -123,6 +124,26 @@ def test_without_the_import_there_are_no_such_names() -> None:
 def test_what_is_said_is_of_names_that_are_not_there() -> None:
     provided = {f"{module}.{name}" for module, names in MODULES.items() for name in names} | set(MODULES)
     assert provided.isdisjoint(INSTEAD)
+
+
+def test_the_comparison_lists_all_that_is_there() -> None:
+    page = Path(__file__).parents[2] / "docs" / "compared_with_the_stack.md"
+    listed = dict(re.findall(r"^\| `(lsst[\w.]+)` \| (.*) \|$", page.read_text(encoding="utf-8"), re.MULTILINE))
+    parts = {"lsst.meas.base." + part for part in ("applyApCorr", "catalogCalculation", "forcedMeasurement")}
+    parts |= {"lsst.meas.base.forcedPhotCoadd", "lsst.meas.base.simple_forced_measurement"}
+    assert set(listed) == {module for module, names in MODULES.items() if names} - parts
+    for module, text in listed.items():
+        tasks = {name for name in MODULES[module] if name.endswith(("Task", "Butler", "service", "Display"))}
+        assert all(f"`{name}`" in text for name in tasks), module
+
+
+@pytest.mark.parametrize("arguments", [[], ["-m"], ["nothing.py"]])
+def test_a_script_that_is_not_there(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "forcedphot.lsst_names", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 1
+    assert "Usage: python -m forcedphot.lsst_names SCRIPT.py" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_script_with_an_installed_package(tmp_path: Path) -> None:

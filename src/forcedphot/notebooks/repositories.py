@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..survey import simulate
 from ..survey.labels import INDEX_NAME, read_labels
 from ..survey.profiles import find_profile
-from ..survey.repository import is_survey
+from ..survey.repository import is_survey, stored_plan
 
 _INDEX_VARIABLE = "DAF_BUTLER_REPOSITORY_INDEX"
 _INLINE_VARIABLE = "DAF_BUTLER_REPOSITORIES"
@@ -37,7 +37,7 @@ def find_repositories(
         Where that of the only profile is, or shall be made. None: what has the profile's label in the Butler's
         index, else a simulated survey in `default_folder`.
     size
-        Of simulated surveys.
+        Of surveys that are simulated now.
     progress
         Show progress bars on standard error.
 
@@ -48,7 +48,7 @@ def find_repositories(
     Raises
     ------
     ConfigurationError
-        If a repository is given for more or fewer than one profile, or is that of another profile or size.
+        If a repository is given for more or fewer than one profile, or is a survey of another.
     OutputError, SimulationError
         As `simulate` does.
     """
@@ -82,11 +82,18 @@ def index_environment(labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _complete(path: Path, profile: str, size: str, *, progress: bool) -> str:
-    """Make a survey, or what is missing of it; take any other repository as it is."""
-    is_other = (path / "butler.yaml").exists() and not is_survey(path)
-    # The label is what a survey is given last.
-    is_complete = read_labels(path.with_name(INDEX_NAME)).get(find_profile(profile).label) == str(path)
-    if not is_other and not (is_complete and is_survey(path)):
+    """Make a survey, or what is missing of it, whatever its size; take any other repository as it is."""
+    label, seed = find_profile(profile).label, 1
+    if is_survey(path):
+        plan = stored_plan(path)
+        if plan.profile.name != profile:
+            raise ConfigurationError(f"{path} is a survey of the profile {plan.profile.name}, not of {profile}.")
+        size, seed = plan.size.name, plan.seed
+        # The label is what a survey is given last.
+        is_complete = read_labels(path.with_name(INDEX_NAME)).get(label) == str(path)
+    else:
+        is_complete = (path / "butler.yaml").exists()
+    if not is_complete:
         path.parent.mkdir(parents=True, exist_ok=True)
-        simulate(path, profile=profile, size=size, progress=progress)
+        simulate(path, profile=profile, size=size, seed=seed, progress=progress)
     return str(path)
