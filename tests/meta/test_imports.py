@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "survey": {*_DRIVER, "driver", "id_generator", "tasks"},
     "tap": _GROUND,
     "butler": {"io"},
-    "stack": {*_DRIVER, "driver"},
+    "stack": {*_DRIVER, "driver", "tasks"},
     "lsst_names": {"butler", "stack"},
     "notebooks": {*_GROUND, "io", "survey", "tap"},
     "cli": {

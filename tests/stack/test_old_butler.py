@@ -14,6 +14,7 @@ from forcedphot.errors import ConfigurationError
 from forcedphot.stack.old_butler import Butler, OldExposure, with_old_names
 from forcedphot.survey import SimulatedSurvey
 from forcedphot.survey.labels import add_label
+from forcedphot.tasks import ForcedPhotCoaddTask
 
 _PATCH = {"tract": 0, "patch": "1,1"}
 
@@ -100,6 +101,15 @@ def test_calibration_of_an_exposure(butler: Butler) -> None:
     calib.setThrowOnNegativeFlux(False)
     magnitudes = calib.getMagnitude(np.array([1e4, -1.0]) / calib.getCalibrationMean())
     np.testing.assert_allclose(magnitudes, [31.4 - 10, np.nan], atol=1e-3)
+
+
+def test_a_task_reads_by_an_old_data_reference(butler: Butler) -> None:
+    task = ForcedPhotCoaddTask(butler=butler)
+    reference = butler.dataRef("deepCoadd_calexp", {"filter": "HSC-I", **_PATCH})
+    exposure = task.getExposure(reference)
+    assert exposure.identity.band == "i"
+    catalog = task.fetchReferences(reference, exposure)
+    np.testing.assert_array_equal(catalog["id"], butler.get("deepCoadd_ref", _PATCH)["id"])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ..catalog.source_catalog import SourceCatalog
 from ..driver import as_exposure
 from ..errors import ConfigurationError
 from ..exposure import Exposure, PhotoCalib
+from ..tasks.data_reference import DataReference
 from .old_data_ids import translate
 from .old_places import find_place
 
@@ -99,6 +100,19 @@ class Butler:
         new_id = translate(self.butler, dataset_type, {**(dataId or {}), **rest})
         ref = self.butler.find_dataset(dataset_type, new_id)
         return ref is not None and bool(self.butler.exists(ref))
+
+    def dataRef(self, datasetType: str, dataId: Mapping[str, Any] | None = None, **rest: Any) -> DataReference:
+        """Return a data reference, for tasks that read what they need themselves, such as ForcedPhotCoaddTask.
+
+        Parameters
+        ----------
+        datasetType
+            The finest of the datasets that will be read.
+        dataId, rest
+            Which one: see `translate`.
+        """
+        dataset_type, _ = self._find_type(datasetType)
+        return DataReference(self.butler, translate(self.butler, dataset_type, {**(dataId or {}), **rest}))
 
     def close(self) -> None:
         """Release the repository's database."""
