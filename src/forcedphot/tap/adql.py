@@ -209,6 +209,8 @@ def _values(shape: shapes.Shape) -> str:
         return f"[{shape.ra.sql}, {shape.dec.sql}]"
     if isinstance(shape, shapes.Circle):
         return f"[{shape.center.sql}, {shape.radius.sql}]"
+    if isinstance(shape, shapes.Outline):
+        return shape.sql
     return f"[{', '.join(vertex.sql for vertex in shape.vertices)}]"
 
 

@@ -9,7 +9,7 @@ from sqlglot import exp
 from .dialect import place
 from .errors import QueryError
 from .scopes import RAW_DEC
-from .shapes import Circle, Point, Polygon, Shape, Value, centroid
+from .shapes import Circle, Outline, Point, Polygon, Shape, Value, centroid
 from .sky_index import INDEX_COLUMN
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class ShapeReader:
             "box": self._box,
             "polygon": self._polygon,
         }
+        if isinstance(node, exp.Column) and _is_outline(node):
+            return Outline(self._to_sql(node))
         name = str(node.this).lower() if isinstance(node, exp.Anonymous) else ""
         if not isinstance(node, exp.Anonymous) or name not in readers:
             if name == "centroid" and isinstance(node, exp.Anonymous):
@@ -240,3 +242,9 @@ def _wants_truth(comparison: exp.Expr | None, name: str) -> bool:
         return isinstance(comparison, exp.LT | exp.LTE | exp.GT | exp.GTE)
     sides = (comparison.this, comparison.expression) if isinstance(comparison, exp.EQ) else ()
     return any(isinstance(side, exp.Literal) and side.name == "1" for side in sides)
+
+
+def _is_outline(column: exp.Column) -> bool:
+    """Tell whether a column holds outlines, as s_region of ObsCore does."""
+    resolved: Resolved | None = column.meta.get("resolved")
+    return resolved is not None and resolved.column.ucd.startswith("pos.outline")

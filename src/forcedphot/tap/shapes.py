@@ -28,12 +28,25 @@ DEFINITIONS = (
     """CREATE MACRO side_crosses(east1, north1, east2, north2) AS
         (north1 > 0) <> (north2 > 0)
         AND 0 < east1 - (east2 - east1) * north1 / (north2 - north1)""",
+    """CREATE MACRO seen_vertices(words, ra0, dec0) AS list_transform(range(3, len(words), 2), lambda i:
+        list_transform([[TRY_CAST(words[i] AS DOUBLE), TRY_CAST(words[i + 1] AS DOUBLE)]], lambda place: {
+            'east': sky_east(ra0, dec0, place[1], place[2]),
+            'north': sky_north(ra0, dec0, place[1], place[2]),
+            'toward': sky_toward(ra0, dec0, place[1], place[2])})[1])""",
+    """CREATE MACRO in_outline(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN list_transform(
+        [seen_vertices(string_split(outline, ' '), ra, dec)], lambda seen:
+            list_min(list_transform(seen, lambda vertex: vertex.toward)) > 0
+            AND list_sum(list_transform(range(1, len(seen) + 1), lambda i: CAST(side_crosses(
+                seen[i].east / seen[i].toward,
+                seen[i].north / seen[i].toward,
+                seen[i % len(seen) + 1].east / seen[i % len(seen) + 1].toward,
+                seen[i % len(seen) + 1].north / seen[i % len(seen) + 1].toward) AS INTEGER))) % 2 = 1)[1] END""",
 )
 """Macros that the conditions use.
 
 The distance is Vincenty's, which loses no digits near 0 or 180 degrees. ``sky_east``, ``sky_north`` and
 ``sky_toward`` are the parts of a direction, seen from another: divided by the last, the first two are the
-gnomonic projection, in which great circles are straight.
+gnomonic projection, in which great circles are straight. ``in_outline`` reads polygons from texts.
 """
 
 _MARGIN_DEG = 1e-9
@@ -109,7 +122,20 @@ class Polygon:
         return unit_vectors([vertex for vertex in known if vertex]) if all(known) else None
 
 
-type Region = Circle | Polygon
+@dataclass(frozen=True)
+class Outline:
+    """What a text outlines, as ObsCore has it: "POLYGON ICRS ra dec ra dec ..."; any other text outlines nothing.
+
+    Parameters
+    ----------
+    sql
+        Of the text.
+    """
+
+    sql: str
+
+
+type Region = Circle | Polygon | Outline
 type Shape = Point | Region
 
 
@@ -155,8 +181,14 @@ def contains_sql(outer: Region, inner: Shape) -> str:
     Raises
     ------
     NotImplementedError
-        For a circle or polygon in a polygon, and a polygon in a circle of more than a hemisphere.
+        For a circle or polygon in a polygon, a polygon in a circle of more than a hemisphere, and outlines in any.
     """
+    if isinstance(outer, Outline):
+        if isinstance(inner, Point):
+            return f"in_outline({outer.sql}, {inner.sql})"
+        raise NotImplementedError("a circle or polygon in a column's outline")
+    if isinstance(inner, Outline):
+        raise NotImplementedError("a column's outline in a circle or polygon")
     if isinstance(outer, Circle):
         if isinstance(inner, Point):
             return within_sql(inner, outer.center, outer.radius)
@@ -202,6 +234,8 @@ def area_sql(shape: Shape) -> str:
     """
     if isinstance(shape, Point):
         return "0.0::DOUBLE"
+    if isinstance(shape, Outline):
+        raise NotImplementedError("a column's outline")
     if isinstance(shape, Circle):
         # 2 sin^2(r/2) is 1 - cos(r) without its loss of digits
         return f"(degrees(degrees(4 * pi() * pow(sin(radians({shape.radius.sql}) / 2), 2))))"
@@ -220,6 +254,8 @@ def centroid(shape: Shape) -> Point:
         return shape
     if isinstance(shape, Circle):
         return shape.center
+    if isinstance(shape, Outline):
+        raise NotImplementedError("a column's outline")
     vectors = shape.constants
     if vectors is None:
         raise NotImplementedError("the centroid of a polygon of columns")

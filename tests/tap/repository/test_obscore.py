@@ -150,6 +150,26 @@ def test_images_around_a_position_are_found(engine: Engine, rows: list[dict[str,
         assert rows[0]["obs_id"] in result.read_all().column("obs_id").to_pylist()
 
 
+def test_images_that_hold_a_position_are_found(
+    survey: SimulatedSurvey, engine: Engine, rows: list[dict[str, Any]]
+) -> None:
+    ra, dec = rows[0]["s_ra"] + 0.004, rows[0]["s_dec"] - 0.005
+    query = f"SELECT access_url FROM ivoa.ObsCore WHERE 1 = CONTAINS(POINT('ICRS', {ra}, {dec}), s_region)"
+    with engine.query(query) as result:
+        found = {url.rpartition("/")[2] for url in result.read_all().column("access_url").to_pylist()}
+    from lsst.daf.butler import Butler
+    from lsst.sphgeom import LonLat, UnitVector3d
+
+    position = UnitVector3d(LonLat.fromDegrees(ra, dec))
+    classes = {"VisitImage", "DifferenceImage", "CellCoadd"}
+    with Butler.from_config(str(survey.repository), collections=survey.collection) as butler:
+        types = [item for item in butler.registry.queryDatasetTypes() if item.storageClass_name in classes]
+        refs = [ref for item in types for ref in butler.query_datasets(item, with_dimension_records=True)]
+    expected = {str(ref.id) for ref in refs if ref.dataId.region.contains(position)}
+    assert found == expected
+    assert 0 < len(found) < len(refs)
+
+
 def test_a_region_without_outline_has_a_centre() -> None:
     from lsst.sphgeom import Angle, Circle, LonLat, UnitVector3d
 

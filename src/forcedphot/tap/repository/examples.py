@@ -82,11 +82,11 @@ WHERE kind = 'star'
 ORDER BY {band}_flux DESC""",
     ),
     Example(
-        "Images around a position",
+        "Images of a position",
         "With links to the files",
         """SELECT TOP 100 dataproduct_subtype, lsst_band, t_min, s_resolution, access_estsize, access_url
 FROM ivoa.ObsCore
-WHERE DISTANCE(POINT('ICRS', s_ra, s_dec), POINT('ICRS', {ra}, {dec})) < 0.5 * s_fov
+WHERE CONTAINS(POINT('ICRS', {ra}, {dec}), s_region) = 1
 ORDER BY t_min""",
     ),
     Example(
