@@ -99,11 +99,14 @@ def schema_columns(release: Release, table: str) -> tuple[SdmColumn, ...]:
 def _schema_tables(release: Release) -> Mapping[str, tuple[SdmColumn, ...]]:
     if release not in _RESOURCES:
         raise ConfigurationError(f"There is no release {release!r}; there are {', '.join(_RESOURCES)}.")
+    import yaml
     from felis.datamodel import Schema
+    from lsst.resources import ResourcePath
 
-    schema = Schema.from_uri(
-        f"resource://lsst.sdm.schemas/{_RESOURCES[release]}.yaml", context={"id_generation": True}
-    )
+    text = ResourcePath(f"resource://lsst.sdm.schemas/{_RESOURCES[release]}.yaml").read()
+    # Schema.from_uri would load it in Python, for a second.
+    content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - it is safe
+    schema = Schema.model_validate(content, context={"id_generation": True})
     return MappingProxyType({table.name: tuple(map(_column, table.columns)) for table in schema.tables})
 
 
