@@ -88,6 +88,11 @@ def test_a_request_that_is_too_large_is_refused(serve: Serve) -> None:
         assert client.get("/tap/sync", params={"QUERY": COUNT}).status_code == 200
 
 
+def test_parameters_that_are_too_long_together_are_refused(client: TestClient) -> None:
+    asked = {"QUERY": COUNT, **{f"P{number}": "x" * 600_000 for number in range(2)}}
+    assert client.post("/tap/async", data=asked).status_code == 413
+
+
 def test_a_query_that_takes_too_long_is_stopped(serve: Serve) -> None:
     with serve(sync_limits=Limits(seconds=0.5)) as client:
         began = time.monotonic()

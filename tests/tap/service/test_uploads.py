@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -64,13 +65,16 @@ def test_an_upload_is_joined(client: TestClient) -> None:
     assert parse_single_table(io.BytesIO(answer.content)).array["name"].tolist() == ["a", "naïve ☆", ""]
 
 
-def test_an_upload_stays_with_its_job(client: TestClient) -> None:
+def test_an_upload_stays_with_its_job(client: TestClient, tmp_path: Path) -> None:
     query = "SELECT SUM(id) AS n FROM TAP_UPLOAD.mine"
     asked = {**COUNT, "QUERY": query, "UPLOAD": "mine,param:part"}
     job = client.post("/tap/async", data=asked, files={"part": document("tabledata")}).headers["location"]
+    files = {"part": document("tabledata").replace(b"<TD>3</TD>", b"<TD>30</TD>")}
+    assert client.post(f"{job}/parameters", data={"UPLOAD": "mine,param:part"}, files=files).status_code == 303
+    assert len(list(tmp_path.rglob("upload_*"))) == 1
     client.post(f"{job}/phase", data={"PHASE": "RUN"})
     assert finished(client, job) == "COMPLETED"
-    assert client.get(f"{job}/results/result").text == "n\n6\n"
+    assert client.get(f"{job}/results/result").text == "n\n33\n"
 
 
 def test_the_result_of_a_job_can_be_an_upload(client: TestClient) -> None:

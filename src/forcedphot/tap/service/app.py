@@ -47,6 +47,8 @@ def create_app(holdings: Holdings, settings: ServiceSettings, page_routes: Seque
     -------
     An application whose lifespan must be run, as servers do. One process may serve it.
     """
+    # it would write a line for every damaged form
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     jobs = JobManager(holdings, settings)
     reader = ParameterReader(
         max(settings.sync_limits.upload_rows, settings.async_limits.upload_rows),

@@ -106,6 +106,8 @@ class Job:
         kept = [(name, value) for name, value in self.parameters if name not in names]
         self.parameters = [*kept, *((name, value) for name, value in parameters.values if name not in CONTROLS)]
         if "UPLOAD" in names:
+            for file in self.uploads.values():
+                (self.folder / file).unlink(missing_ok=True)
             self.uploads = {}
         for name, table in parameters.uploads.items():
             file = f"upload_{secrets.token_hex(8)}.arrow"

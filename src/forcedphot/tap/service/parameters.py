@@ -16,6 +16,7 @@ from .uploads import read_upload
 
 _MOST_FIELDS = 200
 _LARGEST_FIELD = 1_000_000
+_MOST_CHARACTERS = 1_000_000
 _UPLOADS_AT_ONCE = 4
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _LANGUAGES = {"ADQL", "ADQL-2.0", "ADQL-2.1"}
@@ -112,6 +113,8 @@ class ParameterReader:
         ) as form:
             texts = [(name.upper(), value) for name, value in form.multi_items() if isinstance(value, str)]
             parameters.values += texts
+            if sum(len(name) + len(value) for name, value in texts) > _MOST_CHARACTERS:
+                raise ServiceError(f"the parameters have more than {_MOST_CHARACTERS} characters", 413)
             await self._read_uploads(request, parameters, form)
         return parameters
 
