@@ -109,8 +109,11 @@ class ForcedPhotVisitConnections(PipelineTaskConnections, dimensions=_VISIT_DETE
             self.differenceImage, storageClass=config.differenceImageStorageClass
         )
         self.coadds = dataclasses.replace(self.coadds, storageClass=config.coaddStorageClass)
-        if config.objectsByPatch:
-            self.objects = dataclasses.replace(self.objects, dimensions=_PATCH)
+        self.objects = dataclasses.replace(
+            self.objects,
+            storageClass=config.objectsStorageClass,
+            dimensions=_PATCH if config.objectsByPatch else _TRACT,
+        )
         if not config.doDifference:
             del self.differenceImage
         if not config.doObjects:
@@ -152,6 +155,14 @@ class ForcedPhotVisitConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotVi
     doDiaObjects = Field[bool](doc="Measure DIA objects?", default=True)
     doDifference = Field[bool](doc="Measure on the difference image too?", default=True)
     objectsByPatch = Field[bool](doc="Is there a table of objects for each patch, not tract?", default=False)
+    objectsStorageClass = ChoiceField[str](
+        doc="What objects are in",
+        allowed={
+            "ArrowAstropy": "tables of objects, as in Rubin's releases",
+            "SourceCatalog": "reference catalogs of patches, from which such tables are made",
+        },
+        default="ArrowAstropy",
+    )
     visitImageStorageClass = Field[str](
         doc="Storage class of the images, such as VisitImage, ForcedPhotExposure or ExposureF",
         default="VisitImage",
@@ -168,10 +179,12 @@ class ForcedPhotVisitConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotVi
             configure_points(measurement)
 
     def validate(self) -> None:
-        """Refuse to measure nothing, or less than the tables have."""
+        """Refuse to measure nothing, less than the tables have, or catalogs of tracts."""
         super().validate()
         if not (self.doObjects or self.doDiaObjects):
             raise ConfigurationError("There is nothing to measure: set doObjects or doDiaObjects to True.")
+        if self.objectsStorageClass == "SourceCatalog" and not self.objectsByPatch:
+            raise ConfigurationError("Reference catalogs are those of patches: set objectsByPatch to True.")
         for name, needed in (("measurement", needed_plugins(self.release)), ("measurementDiff", POINT_PLUGINS)):
             missing = [plugin for plugin in needed if plugin not in getattr(self, name).plugins.names]
             if missing:
@@ -317,6 +330,12 @@ def _read_objects(butler: Any, refs: Iterable[Any]) -> list[ForcedTargets]:
     """Read objects of tracts or patches."""
     found = []
     for ref in refs:
+        if ref.datasetType.storageClass_name == "SourceCatalog":
+            handle = read(butler, ref)
+            with reading(ref):
+                targets = ForcedTargets.of_references(handle.get())
+            found.append(targets.placed(ref.dataId["tract"], ref.dataId["patch"]))
+            continue
         needed = [(name,) for name in _OBJECT_COLUMNS]
         targets = ForcedTargets.of_objects(_read_columns(butler, ref, needed, _FLAG_COLUMNS))
         found.append(targets.placed(ref.dataId["tract"], targets.patches))

@@ -33,6 +33,8 @@ class ForcedSourceTableConnections(PipelineTaskConnections, dimensions=_PATCH): 
         dimensions=("instrument", "visit", "detector"),
         multiple=True,
         deferLoad=True,
+        # Where forcedPhotVisit is told to make none, there is no work; else there would be no graph.
+        deferGraphConstraint=True,
     )
     forcedSourceTable = Output(
         doc="Those of the patch's objects, with the columns of Rubin's schemas",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..catalog.source_catalog import SourceCatalog
 from ..conventions import BoolArray, FloatArray, IntArray
 from ..errors import ExposureError
 from ..exposure import Exposure
@@ -113,6 +114,26 @@ class ForcedTargets:
             is_patch_inner=column("detect_isPatchInner"),
             is_tract_inner=column("detect_isTractInner"),
             is_primary=column("detect_isPrimary"),
+        )
+
+    @classmethod
+    def of_references(cls, catalog: SourceCatalog) -> ForcedTargets:
+        """Take the rows of a reference catalog; where it does not say what is primary, all are."""
+        yes, nowhere = np.ones(len(catalog), dtype=bool), np.full(len(catalog), UNPLACED)
+
+        def flag(name: str) -> BoolArray:
+            return np.asarray(catalog[name]) if catalog.schema.has(name) else yes
+
+        return cls(
+            ids=catalog["id"],
+            parents=catalog["parent"],
+            ra_deg=np.degrees(catalog["coord_ra"]),
+            dec_deg=np.degrees(catalog["coord_dec"]),
+            tracts=nowhere,
+            patches=nowhere,
+            is_patch_inner=flag("detect_isPatchInner"),
+            is_tract_inner=flag("detect_isTractInner"),
+            is_primary=flag("detect_isPrimary"),
         )
 
     @classmethod

@@ -183,6 +183,9 @@ def _find_pipeline(butler: Butler, what: What, profile: str | None) -> tuple[str
     registered = {dataset_type.name for dataset_type in butler.registry.queryDatasetTypes()}
     graphs = {name: Pipeline.fromFile(str(path)).to_graph() for name, path in known.items()}
     fitting = [name for name, graph in graphs.items() if _required_inputs(graph) <= registered]
+    if len(fitting) > 1:
+        # Surveys share names; their own pipeline is the one that knows what else they have.
+        fitting = [name for name in fitting if _inputs(graphs[name]) <= registered] or fitting
     if len(fitting) != 1:
         missing = "; ".join(
             f"{name} needs {', '.join(sorted(_required_inputs(graph) - registered)) or 'nothing else'}"
@@ -194,12 +197,16 @@ def _find_pipeline(butler: Butler, what: What, profile: str | None) -> tuple[str
 
 def _required_inputs(graph: Any) -> set[str]:
     """Return the dataset types that a pipeline reads and does not make, less those that may be missing."""
+    return _inputs(graph, optional=False)
+
+
+def _inputs(graph: Any, *, optional: bool = True) -> set[str]:
     made = {edge.parent_dataset_type_name for task in graph.tasks.values() for edge in task.iter_all_outputs()}
     needed = {
         edge.parent_dataset_type_name
         for task in graph.tasks.values()
         for edge in task.iter_all_inputs()
-        if not task.is_optional(edge.connection_name)
+        if optional or not task.is_optional(edge.connection_name)
     }
     needed |= {
         edge.parent_dataset_type_name for task in graph.tasks.values() for edge in task.init.iter_all_inputs()
