@@ -13,6 +13,7 @@ from typing import Any
 from lsst.daf.butler import Butler
 from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.daf.butler.logging import ButlerMDC
+from lsst.pipe.base import RepeatableQuantumError
 from lsst.pipe.base.mp_graph_executor import MPGraphExecutor, MPGraphExecutorError
 from lsst.pipe.base.quantum_reports import ExecutionStatus, QuantumReport
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
@@ -119,7 +120,7 @@ def run_forced_graph(graph: ForcedGraph, *, n_processes: int = 1, progress: bool
             num_proc=n_processes,
             timeout=_NO_TIMEOUT_S,
             start_method="forkserver",
-            quantum_executor=SingleQuantumExecutor(
+            quantum_executor=_ExplainingExecutor(
                 butler=butler, skip_existing_in=graph.skip_existing_in, clobber_outputs=graph.clobber
             ),
         )
@@ -127,6 +128,30 @@ def run_forced_graph(graph: ForcedGraph, *, n_processes: int = 1, progress: bool
         with _progress(len(graph), show=progress), suppress(MPGraphExecutorError):  # the report has what failed
             executor.execute(quantum_graph)
         return _summary(graph, butler, executor.getReport().quantaReports)
+
+
+class _ExplainingExecutor(SingleQuantumExecutor):
+    """Says of an error what it came from: of a dataset that cannot be written, that the disk is full.
+
+    The report has nothing but an error's own message.
+    """
+
+    def execute(self, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return super().execute(*arguments, **keywords)
+        except RepeatableQuantumError:  # it has a meaning for the executor
+            raise
+        except RuntimeError as error:
+            origin = _origin(error)
+            if origin is error or str(origin) in str(error):
+                raise
+            raise RuntimeError(f"{error} It came from {type(origin).__name__}: {origin}") from error
+
+
+def _origin(error: BaseException) -> BaseException:
+    while (earlier := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        error = earlier
+    return error
 
 
 def _summary(graph: ForcedGraph, butler: Butler, reports: list[QuantumReport]) -> ForcedRun:
