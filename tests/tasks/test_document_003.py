@@ -139,6 +139,9 @@ def test_getExposure(task: ForcedPhotCoaddTask, data_ref: DataReference) -> None
     exposure = task.getExposure(data_ref)
     assert isinstance(exposure, Exposure)
     np.testing.assert_array_equal(exposure.image, data_ref.get("deepCoadd_calexp").image.array)
+    nowhere = DataReference(data_ref.butler, {**data_ref.dataId.required, "patch": 80})
+    with pytest.raises(LookupError, match=r"There is no deepCoadd_calexp of .*patch: 80"):
+        task.getExposure(nowhere)
 
 
 def test_getFullMetadata(task: ForcedPhotCoaddTask, data_ref: DataReference, arguments: dict[str, Any]) -> None:

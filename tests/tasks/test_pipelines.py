@@ -15,8 +15,10 @@ from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQua
 
 from forcedphot.driver import as_exposure
 from forcedphot.survey import SimulatedSurvey
-from forcedphot.survey.profiles import PROFILES, find_size
-from forcedphot.tasks import ForcedPhotVisitTask
+from forcedphot.survey.plan import SurveyPlan
+from forcedphot.survey.profiles import PROFILES, find_profile, find_size
+from forcedphot.survey.row_ids import patch_ids
+from forcedphot.tasks import DataReference, ForcedPhotCoaddTask, ForcedPhotVisitTask
 from forcedphot.tasks.forced_sources import ForcedTargets, needed_plugins
 from forcedphot.tasks.points import usual_measurement
 
@@ -117,6 +119,28 @@ def test_tables_of_dp02_are_those_of_the_survey(simulated: Callable[[str], Simul
     np.testing.assert_array_equal(made["id"], table["objectId"])
     for name in set(table.colnames) & set(made.colnames):
         np.testing.assert_array_equal(made[name].astype(table[name].dtype), table[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("profile", "band"), [("dp1", "r"), ("dp02", "i")])
+def test_fluxes_on_coadds_are_those_of_the_survey(
+    simulated: Callable[[str], SimulatedSurvey], forgotten_stack_names: None, profile: str, band: str
+) -> None:
+    survey, names = simulated(profile), PROFILES[profile].datasets
+    importlib.import_module("forcedphot.butler")
+    config = usual(f"{profile}-forced-coadd").tasks["forcedPhotCoadd"].config
+    with Butler.from_config(str(survey.repository), collections=survey.collection) as butler:
+        task = ForcedPhotCoaddTask(butler=butler, config=config)
+        [coadd, *_] = butler.query_datasets(names["coadd"].name, where=f"band='{band}'", order_by="patch")
+        place = DataReference(butler, coadd.dataId)
+        exposure, expected = task.getExposure(place), place.get(names["coadd_forced"].name)
+        reference, in_band = task.fetchReferences(place), place.get(names["coadd_measured"].name)
+    assert exposure.wcs is not None
+    catalog, _ = task.generateMeasCat(place.dataId, exposure, reference, in_band, exposure.wcs)
+    seed = patch_ids(SurveyPlan(find_profile(profile), find_size("tiny"), 1), place.dataId["patch"]).catalog_id
+    task.run(catalog, exposure, reference, exposure.wcs, exposureId=seed)
+    np.testing.assert_array_equal(catalog["id"], expected["objectId"])
+    for name in ("base_PsfFlux_instFlux", "base_CircularApertureFlux_12_0_instFlux", "base_PsfFlux_apCorr"):
+        np.testing.assert_allclose(catalog[name], expected[name], rtol=1e-12, err_msg=name)
 
 
 def test_sources_of_reference_catalogs_are_objects_too(
