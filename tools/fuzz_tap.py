@@ -151,6 +151,9 @@ _HEADERS = {
     "X-Forwarded-Host": ("evil.example",),
     "If-Range": ("x",),
 }
+_METHODS = {"GET": 9, "POST": 18, "DELETE": 1, "HEAD": 1, "OPTIONS": 1, "PATCH": 1, "PUT": 1}
+"""How often each is taken."""
+
 _JOB = re.compile(r"/tap/async/([0-9a-f]+)$")
 
 
@@ -199,7 +202,7 @@ class Fuzzer:
     def _request(self) -> dict[str, Any]:
         chance = self.random
         path = self._path()
-        method = chance.choice(["GET", "GET", "POST", "POST", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH"])
+        method = chance.choices(sorted(_METHODS), [_METHODS[name] for name in sorted(_METHODS)])[0]
         asked = self._parameters()
         request: dict[str, Any] = {"method": method, "url": path, "headers": {}}
         for name in chance.sample(sorted(_HEADERS), chance.choice([0, 0, 0, 1, 2])):
@@ -222,8 +225,8 @@ class Fuzzer:
     def _path(self) -> str:
         job = self.random.choice(self.jobs)
         known = [
-            *["/tap/sync"] * 6,
-            *["/tap/async"] * 3,
+            *["/tap/sync"] * 16,
+            *["/tap/async"] * 10,
             f"/tap/async/{job}",
             *(f"/tap/async/{job}/{name}" for name in _BELOW_A_JOB),
             "/tap/tables",
