@@ -227,6 +227,18 @@ def test_large_tables_are_indexed_as_soon_as_they_have_copies(
     assert "_healpix_29" not in after.engine.tables["datasets.truth_summary"].columns
 
 
+def test_a_repository_in_a_database_server_is_read_now_and_then(
+    simulated: Callable[[str], SimulatedSurvey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forcedphot.tap.repository.holdings._database_file", lambda repository: None)
+    holdings = RepositoryHoldings(simulated("hsc").repository, check_seconds=0.0)
+    first = holdings.snapshot()
+    # reading takes part of a second: it is left alone for twenty times as long
+    assert holdings.snapshot() is first
+    holdings._checked = -float("inf")
+    assert holdings.snapshot() is not first
+
+
 @pytest.mark.parametrize("collections", [["nothing/of/the/kind"], ["LSSTComCam/DP1", "another"]])
 def test_collections_that_do_not_exist_are_named(
     collections: list[str], simulated: Callable[[str], SimulatedSurvey]
