@@ -93,9 +93,10 @@ def forgotten_stack_names() -> Iterator[None]:
         for variable in ("PYTHONPATH", "DAF_BUTLER_CONFIG_PATH"):
             patch.setenv(variable, "")  # unlike a removed one, a changed one comes back
         patch.setattr(sys, "path", list(sys.path))
-        patch.setattr(sys, "meta_path", list(sys.meta_path))
         patch.setattr(lsst, "__path__", list(lsst.__path__))
         yield
+    # Others may have put finders there meanwhile, which have to stay.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_ours(finder)]
     names = [name for name in sys.modules if f"{name}.".startswith("lsst.obs.") or _is_stand_in(name)]
     for name in (*names, "forcedphot.butler", "forcedphot.lsst_names"):
         sys.modules.pop(name, None)
@@ -111,4 +112,9 @@ def forgotten_stack_names() -> Iterator[None]:
 def _is_stand_in(name: str) -> bool:
     """Tell whether a loaded module is one of ours by a name of the stack."""
     loader = getattr(getattr(sys.modules[name], "__spec__", None), "loader", None)
-    return name.startswith("lsst.") and type(loader).__module__ == "forcedphot.stack.finder"
+    return name.startswith("lsst.") and _is_ours(loader)
+
+
+def _is_ours(finder: object) -> bool:
+    """Tell whether it finds or loads modules by names of the stack."""
+    return type(finder).__module__ == "forcedphot.stack.finder"

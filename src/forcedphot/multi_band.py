@@ -61,23 +61,21 @@ def read_bands(
 
     if not bands or len(set(bands)) < len(bands):
         raise ConfigurationError(f"The bands {', '.join(bands)} should be different ones, such as r and i.")
+    wanted = {key: value for key, value in (("tract", tract), ("patch", patch)) if value is not None}
     names = (*OBJECT_TABLES, FORCED_CATALOGS)
     known = {dataset.name for dataset in butler.registry.queryDatasetTypes(names, missing=[])}
-    name = next((name for name in names if name in known), None)
-    if name is None:
-        raise ConfigurationError(f"The repository has none of the datasets {', '.join(names)}.")
-    wanted = {key: value for key, value in (("tract", tract), ("patch", patch)) if value is not None}
-    read = _read_catalogs if name == FORCED_CATALOGS else partial(_read_objects, name=name)
-    parts = list(read(butler, bands, wanted))
-    table = vstack(parts, metadata_conflicts="silent") if parts else Table()
-    if len(table) and patch is not None:
-        # Tables of a whole tract have all of its patches.
-        table = table[np.asarray(table["patch"]) == patch]
-    if not len(table):
-        place = ", ".join(f"{key} {value}" for key, value in wanted.items()) or "any patch"
-        collections = ", ".join(butler.collections.defaults) or "any collection"
-        raise ConfigurationError(f"There are no rows of {name}, of {place}, in {collections}.")
-    return table
+    for name in (name for name in names if name in known):
+        read = _read_catalogs if name == FORCED_CATALOGS else partial(_read_objects, name=name)
+        parts = list(read(butler, bands, wanted))
+        table = vstack(parts, metadata_conflicts="silent") if parts else Table()
+        if len(table) and patch is not None:
+            # Tables of a whole tract have all of its patches.
+            table = table[np.asarray(table["patch"]) == patch]
+        if len(table):
+            return table
+    place = ", ".join(f"{key} {value}" for key, value in wanted.items()) or "any patch"
+    collections = ", ".join(butler.collections.defaults) or "any collection"
+    raise ConfigurationError(f"There are no rows of {' or '.join(names)}, of {place}, in {collections}.")
 
 
 def of_catalogs(

@@ -48,7 +48,7 @@ def test_one_collection_is_to_be_named(
     [
         (["--bands", "r"], "'r' is no pair of bands"),
         (["--bands", "r,r"], "The bands r, r should be different ones"),
-        (["--patch", 3], "There are no rows of object, of patch 3, in any collection"),
+        (["--patch", 3], "or deepCoadd_forced_src, of patch 3, in any collection"),
         (["--collections", "nowhere"], "cannot find the tables: No collection with name 'nowhere'"),
     ],
 )
