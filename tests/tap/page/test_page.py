@@ -133,6 +133,9 @@ def test_only_the_last_results_are_kept(client: TestClient, monkeypatch: pytest.
     assert [client.get(path).status_code for path in paths] == [404, 200, 200]
     assert "no longer kept" in client.get(paths[0]).text
     assert len(set(paths)) == 3
+    monkeypatch.setattr(kept_results, "_MAX_BYTES_OF_ALL", 15_000)
+    paths = [ask(client, ALL).url.path for _ in range(2)]
+    assert [client.get(path).status_code for path in paths] == [404, 200]
 
 
 def test_mistakes_are_marked(client: TestClient) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 5_000
 _MAX_BYTES = 8 * 1024**2
+_MAX_BYTES_OF_ALL = 64 * 1024**2
 _MAX_RESULTS = 32
 _MAX_PLOTS = 8
 
@@ -58,12 +59,13 @@ class KeptResults:
         self._lock = threading.Lock()
 
     def add(self, result: KeptResult) -> str:
-        """Keep a result, instead of the oldest; return its name."""
+        """Keep a result, instead of the oldest if there are too many, or too large ones; return its name."""
         name = secrets.token_urlsafe(16)
         with self._lock:
             self._results[name] = result
-            while len(self._results) > _MAX_RESULTS:
-                self._results.popitem(last=False)
+            size = sum(kept.rows.nbytes for kept in self._results.values())
+            while len(self._results) > _MAX_RESULTS or (size > _MAX_BYTES_OF_ALL and len(self._results) > 1):
+                size -= self._results.popitem(last=False)[1].rows.nbytes
         return name
 
     def get(self, name: str) -> KeptResult | None:

@@ -1,7 +1,6 @@
 """Quick plots of a result's first rows: two columns, the histogram of one, or positions on the sky."""
 
 import io
-import threading
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .kept_results import KeptResult
-
-_DRAWING = threading.Lock()
-"""matplotlib's caches of fonts and texts are shared."""
 
 _MOST_MARKS = 1_500
 """Beyond it marks are drawn as an image, which is smaller than so many shapes."""
@@ -74,7 +70,7 @@ def first_choice(result: "KeptResult") -> PlotChoice | None:
 
 
 def draw(result: "KeptResult", choice: PlotChoice) -> bytes:
-    """Draw a plot as SVG; text is drawn as shapes, so that no name can be markup.
+    """Draw a plot as SVG; text is drawn as shapes, so that no name can be markup. One at a time: fonts are shared.
 
     Raises
     ------
@@ -87,7 +83,7 @@ def draw(result: "KeptResult", choice: PlotChoice) -> bytes:
     x = known[choice.x]
     y = known[choice.y] if choice.y else None
     ink, paper = ("#e8e6e1", "#1d2026") if choice.is_dark else ("#22262d", "#ffffff")
-    with _DRAWING, warnings.catch_warnings():
+    with warnings.catch_warnings():
         # names may have letters that the font has not
         warnings.simplefilter("ignore")
         figure = Figure(figsize=(7.2, 4.6), facecolor=paper, layout="constrained")

@@ -66,6 +66,8 @@ class _Page:
     def __init__(self) -> None:
         self._results = KeptResults()
         self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
+        # those that wait hold no thread that queries need
+        self._drawing = asyncio.Semaphore(1)
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -140,7 +142,8 @@ class _Page:
         choice = _choice(request, kept) if kept else None
         if kept is None or choice is None:
             return Response("no such plot", 404, _HEADERS, "text/plain")
-        drawing = await run_in_threadpool(kept.plot, choice, lambda: plots.draw(kept, choice))
+        async with self._drawing:
+            drawing = await run_in_threadpool(kept.plot, choice, lambda: plots.draw(kept, choice))
         return Response(drawing, headers=_PLOT_HEADERS, media_type="image/svg+xml")
 
     async def jobs(self, request: Request) -> Response:
