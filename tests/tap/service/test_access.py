@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
+from starlette.applications import Starlette
 
-from .conftest import TestClient
+from .conftest import BASE, TestClient
 
 TOKENS = {"a" * 20: "anna", "b" * 20: "bert"}
 ANNA, BERT = ({"Authorization": f"Bearer {token}"} for token in TOKENS)
@@ -29,6 +30,13 @@ def test_what_a_service_is_can_be_asked_without_a_token(serve: Serve) -> None:
     with serve(tokens=TOKENS) as client:
         assert client.get("/tap/availability").status_code == 200
         assert "ivo://ivoa.net/sso#BearerToken" in client.get("/tap/capabilities").text
+
+
+def test_a_token_is_asked_for_behind_a_proxy_too(make_app: Callable[..., Starlette]) -> None:
+    with TestClient(make_app(tokens=TOKENS), BASE, root_path="/proxied") as client:
+        assert client.get("/proxied/tap/sync", params=QUERY).status_code == 401
+        assert client.get("/proxied/tap/sync", params=QUERY, headers=ANNA).status_code == 200
+        assert client.get("/proxied/tap/availability").status_code == 200
 
 
 def test_a_token_opens_the_service(serve: Serve) -> None:

@@ -246,6 +246,17 @@ def test_jobs_are_destroyed_in_time(serve: Serve, monkeypatch: pytest.MonkeyPatc
         assert client.get(kept).status_code == 200
 
 
+def test_what_cannot_be_kept_is_refused(client: TestClient, tmp_path: Path) -> None:
+    job = create(client, PHASE="RUN")
+    assert finished(client, job) == "COMPLETED"
+    folder = tmp_path / "data" / "jobs"
+    (folder / job.rpartition("/")[2] / "result").unlink()
+    assert client.get(f"{job}/results/result").status_code == 404
+    client.delete(job)
+    folder.rmdir()
+    assert client.post("/tap/async", data=COUNT).status_code == 503
+
+
 def test_there_is_an_end_to_jobs(serve: Serve) -> None:
     with serve(max_jobs=2) as client:
         create(client)

@@ -10,8 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import ServiceError, error_response
 
-_PREFIX = "/tap/"
-_OPEN = frozenset({"/tap/availability", "/tap/capabilities"})
+_OPEN = frozenset({"/availability", "/capabilities"})
 """What says that a token is needed cannot need one itself."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -39,12 +38,12 @@ def sent_token(request: Request) -> str:
 
 
 class TapAccess:
-    """Refuses requests for /tap without a token, and those that a page of another site sends.
+    """Refuses requests without a token, and those that a page of another site sends.
 
     Parameters
     ----------
     app
-        What the others go to; they have the owner's name as ``request.state.owner``.
+        What the others go to, the routes below /tap; they have the owner's name as ``request.state.owner``.
     tokens
         Owner's name by token; none if all may ask.
     """
@@ -54,16 +53,17 @@ class TapAccess:
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not f"{scope['path']}/".startswith(_PREFIX):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         request.state.owner = owner_of(sent_token(request), self._tokens)
         site = request.headers.get("sec-fetch-site", "none")
         answer = self._app
         if request.method not in _SAFE and site not in ("none", "same-origin"):
             answer = error_response(ServiceError("this request comes from another site's page", 403))
-        elif self._tokens and request.state.owner is None and scope["path"] not in _OPEN:
+        elif self._tokens and request.state.owner is None and path not in _OPEN:
             message = "this service asks for a token: as a bearer token, or as the password of basic access"
             answer = error_response(ServiceError(message, 401, {"WWW-Authenticate": _CHALLENGE}))
         await answer(scope, receive, send)

@@ -71,18 +71,19 @@ def create_app(holdings: Holdings, settings: ServiceSettings, page_routes: Seque
         async with jobs.lifespan():
             yield
 
+    access = Middleware(TapAccess, tokens=settings.tokens)
     app = Starlette(
-        routes=[Route("/tap", _to_page), Mount("/tap", routes=tap), *page_routes],
+        routes=[Route("/tap", _to_page), Mount("/tap", routes=tap, middleware=[access]), *page_routes],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts), www_redirect=False),
             Middleware(BodyLimit, most_bytes=settings.max_upload_bytes),
-            Middleware(TapAccess, tokens=settings.tokens),
         ],
         exception_handlers={
             ServiceError: _refused,
             QueryError: _refused,
             QueryLimitError: _refused,
             HTTPException: _http_error,
+            OSError: _not_kept,
             Exception: _failed,
         },
         lifespan=lifespan,
@@ -140,6 +141,11 @@ async def _to_page(request: Request) -> Response:
 
 async def _refused(_: Request, error: Exception) -> Response:
     return error_response(error)
+
+
+async def _not_kept(_: Request, error: Exception) -> Response:
+    _log.error("A file cannot be read or written.", exc_info=error)
+    return error_response(ServiceError("the service cannot use its files; its log says why", 503))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -98,7 +98,7 @@ class Job:
     @property
     def has_result(self) -> bool:
         """Whether there is a result to fetch."""
-        return self.phase == COMPLETED
+        return self.phase == COMPLETED and self.result.exists()
 
     def edit(self, parameters: Parameters) -> None:
         """Put parameters, and the tables that came with them, for those of the same name."""
