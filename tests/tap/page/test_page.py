@@ -369,6 +369,32 @@ def test_forms_of_other_sites_are_refused(client: TestClient) -> None:
     assert client.post("/query", data={"query": ALL}, headers={"sec-fetch-site": "same-origin"}).status_code == 200
 
 
+def test_odd_requests_are_answered(client: TestClient) -> None:
+    for path in (
+        "/tables/%ff",
+        "/tables/%ed%a0%80",
+        "/tables?search=%ed%a0%80%00%ff",
+        "/results/%00/plot.svg?x=%ff",
+        "/?query=%ed%a0%80%00",
+        "/jobs?x=%ff",
+    ):
+        assert client.get(path).status_code in (200, 404)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    parts = {"content-type": "multipart/form-data; boundary=x"}
+    file = b'--x\r\nContent-Disposition: form-data; name="query"; filename="a"\r\n\r\nSELECT 1\r\n--x--\r\n'
+    for body, headers in (
+        (b"query=%ff%00", form),
+        (b"query=\xff\xfe", form),
+        (b"&&&=&=", form),
+        (b"query=SELECT+%ed%a0%80", form),
+        (b"garbage", parts),
+        (file, parts),
+        (b"{}", {"content-type": "application/json"}),
+    ):
+        assert client.post("/query", content=body, headers=headers).status_code == 400
+    assert client.get("/query").status_code == 405
+
+
 def test_the_page_works_below_a_path(holdings: MemoryHoldings) -> None:
     client = TestClient(make_app(holdings), root_path="/survey")
     page = client.get("/survey/").text
