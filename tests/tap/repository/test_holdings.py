@@ -176,6 +176,21 @@ def test_what_is_added_is_seen_and_does_not_hide_the_surveys(
     assert total[0]["total"] == pytest.approx(np.nansum(np.asarray(table["psfFlux"], float)), rel=1e-6)
 
 
+def test_a_large_repository_is_read_while_queries_are_answered(
+    own_survey: Callable[[str], SimulatedSurvey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forcedphot.tap.repository.holdings._IMAGES_AT_ONCE", 0)
+    survey = own_survey("dp1")
+    holdings = RepositoryHoldings(survey.repository, check_seconds=0.0)
+    before = holdings.snapshot()
+    _add_forced_table(survey, "u/me/later")
+    assert holdings.snapshot() is before
+    deadline = monotonic() + 60
+    while holdings.snapshot() is before and monotonic() < deadline:
+        sleep(0.05)
+    assert "u_me_later.forcedsource" in holdings.snapshot().engine.tables
+
+
 def test_what_is_removed_is_gone(own_survey: Callable[[str], SimulatedSurvey]) -> None:
     from lsst.daf.butler import Butler
 

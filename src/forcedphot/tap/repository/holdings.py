@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lsst.daf.butler import Butler
 
 _LOG = logging.getLogger(__name__)
+_IMAGES_AT_ONCE = 5_000
+"""A repository with more images is read while queries are answered with what was there before."""
+
 _LEAST_IDLE = 20
 """How much longer than reading a repository takes it is left alone, where its changes are not seen otherwise."""
 
@@ -72,11 +75,11 @@ class RepositoryHoldings:
         self._database = _database_file(self._repository)
         self._stamp: Any = None
         self._n_copied = 0
-        self._checked = -float("inf")
+        self._checked = time.monotonic()
         self._described: dict[Any, HeldTable | None] = {}
         self._files: dict[str, Path] = {}
-        self._snapshot: HoldingsSnapshot | None = None
-        self.snapshot()
+        self._renewal: threading.Thread | None = None
+        self._snapshot = self._read()
 
     def make_copies(self) -> None:
         """Begin to make copies of large tables, and remove those that are of no use: the folder is ours now."""
@@ -86,18 +89,24 @@ class RepositoryHoldings:
     def snapshot(self) -> HoldingsSnapshot:
         """Return what there is; see `forcedphot.tap.holdings.Holdings`."""
         with self._lock:
-            if self._snapshot is None:
-                self._snapshot = self._read()
-            elif self._has_changed():
-                started = time.monotonic()
-                try:
-                    self._snapshot = self._read()
-                except Exception as error:  # noqa: BLE001 - it is being written to, or its database restarts
-                    _LOG.warning("The repository cannot be read now, and is taken to be as it was: %s", error)
-                seconds = time.monotonic() - started
-                wait = self._check_seconds if self._database else _LEAST_IDLE * seconds
-                self._checked = time.monotonic() + max(0.0, wait - self._check_seconds)
+            if (self._renewal is None or not self._renewal.is_alive()) and self._has_changed():
+                if len(self._files) <= _IMAGES_AT_ONCE:
+                    self._renew()
+                else:
+                    self._renewal = threading.Thread(target=self._renew, name="repository", daemon=True)
+                    self._renewal.start()
             return self._snapshot
+
+    def _renew(self) -> None:
+        """Read the repository anew, if it can be read."""
+        started = time.monotonic()
+        try:
+            self._snapshot = self._read()
+        except Exception as error:  # noqa: BLE001 - it is being written to, or its database restarts
+            _LOG.warning("The repository cannot be read now, and is taken to be as it was: %s", error)
+        seconds = time.monotonic() - started
+        wait = self._check_seconds if self._database else _LEAST_IDLE * seconds
+        self._checked = time.monotonic() + max(0.0, wait - self._check_seconds)
 
     def file(self, dataset_id: str) -> Path | None:
         """Return the file of one of the images of ObsCore by the id of its dataset; None if there is none."""
