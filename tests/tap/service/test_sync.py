@@ -1,9 +1,11 @@
 """/tap/sync: parameters, limits, errors, and clients that go away."""
 
+import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from urllib.parse import urlencode
 
 import anyio
 import pytest
@@ -11,6 +13,8 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from forcedphot.tap.engine import Limits
+from forcedphot.tap.errors import QueryError
+from forcedphot.tap.service import sync
 
 from .conftest import BASE, FOREVER, N_ROWS, TestClient
 
@@ -129,40 +133,63 @@ def test_those_who_wait_get_their_turn(serve: Serve) -> None:
     assert answers == [200] * 8
 
 
-def test_a_query_stops_when_its_client_goes_away(make_app: Callable[..., Starlette]) -> None:
+async def ask(app: Starlette, query: str, stays: anyio.Event) -> list[Message]:
+    """Ask as a client that goes away when `stays` is set; return what is sent to it."""
     sent: list[Message] = []
+    has_asked = False
 
-    async def ask() -> float:
-        app = make_app(sync_limits=Limits(seconds=60))
-        left = anyio.Event()
+    async def receive() -> Message:
+        nonlocal has_asked
+        if not has_asked:
+            has_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await stays.wait()
+        return {"type": "http.disconnect"}
 
-        async def receive() -> Message:
-            if not left.is_set():
-                left.set()
-                return {"type": "http.request", "body": b"", "more_body": False}
-            await anyio.sleep(0.5)
-            return {"type": "http.disconnect"}
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-        async def send(message: Message) -> None:
-            sent.append(message)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/tap/sync",
+        "root_path": "",
+        "scheme": "http",
+        "query_string": urlencode({"QUERY": query, "FORMAT": "csv"}).encode(),
+        "headers": [(b"host", BASE.removeprefix("http://").encode())],
+        "app": app,
+    }
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    return sent
 
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/tap/sync",
-            "root_path": "",
-            "scheme": "http",
-            "query_string": b"QUERY=" + FOREVER.replace(" ", "%20").replace("+", "%2B").encode(),
-            "headers": [(b"host", BASE.removeprefix("http://").encode())],
-            "app": app,
-        }
-        began = time.monotonic()
-        async with app.router.lifespan_context(app):
-            await app(scope, receive, send)
-        return time.monotonic() - began
 
-    assert anyio.run(ask) < 20
+def test_a_query_stops_when_its_client_goes_away(make_app: Callable[..., Starlette]) -> None:
+    async def leave() -> list[Message]:
+        stays = anyio.Event()
+        asyncio.get_running_loop().call_later(0.5, stays.set)
+        return await ask(make_app(), FOREVER, stays)
+
+    began = time.monotonic()
+    sent = anyio.run(leave)
+    assert time.monotonic() - began < 15
     assert b"the client has gone" in b"".join(message.get("body", b"") for message in sent)
+
+
+def test_a_result_that_breaks_off_is_not_ended(
+    make_app: Callable[..., Starlette], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Generator[bytes]:
+        yield b"n\n1\n"
+        raise QueryError("a value cannot be computed")
+
+    async def take() -> list[Message]:
+        return await ask(make_app(), COUNT, anyio.Event())
+
+    monkeypatch.setattr(sync, "answer", broken)
+    sent = anyio.run(take)
+    assert [message.get("body") for message in sent] == [None, b"n\n1\n"]
+    assert sent[-1]["more_body"]
 
 
 def test_a_result_comes_in_parts(client: TestClient) -> None:
