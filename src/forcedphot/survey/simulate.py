@@ -14,7 +14,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from ..errors import ConfigurationError, ForcedPhotError, OutputError, SimulationError
@@ -25,6 +26,27 @@ from .plan import SurveyPlan
 from .products import Datasets, Product, write_product
 from .repository import create_repository, is_survey, open_repository
 from .work import Step, find_plan
+
+_IMPORTED = (
+    "astropy.table",
+    "felis.datamodel",
+    "forcedphot.kernels.gaussian_flux",
+    "forcedphot.survey.association",
+    "forcedphot.survey.coadds",
+    "forcedphot.survey.images",
+    "forcedphot.survey.object_table",
+    "forcedphot.survey.objects",
+    "forcedphot.survey.row_ids",
+    "forcedphot.survey.visits",
+    "galsim",
+    "lsst.images.cells",
+    "lsst.images.serialization",
+    "piff",
+    "pyarrow.parquet",
+    "scipy.signal",
+    "sep",
+)
+"""What steps need: imported once for all processes."""
 
 _SCRATCH_PREFIX = "making-"
 _LOCK_FILE = ".simulate.lock"
@@ -228,15 +250,22 @@ def _result(future: Future[dict[Product, Path]], step: Step) -> dict[Product, Pa
 @contextmanager
 def _processes(n_processes: int | None) -> Iterator[ProcessPoolExecutor]:
     """Start a pool of processes that end with this one, even if that is killed."""
-    n_processes = n_processes or _n_cores()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, context, initializer=_end_with_parent) as pool:
+    context = _context()
+    with ProcessPoolExecutor(n_processes or _n_cores(), context, initializer=_end_with_parent) as pool:
         try:
-            for _ in range(n_processes):
-                pool.submit(_import_all)
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _context() -> BaseContext:
+    """Return what starts processes: if possible, one that imports all while there is nothing else to do."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    forkserver.ensure_running()
+    return context
 
 
 def _n_cores() -> int:
@@ -255,12 +284,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait_for_parent, daemon=True).start()
-
-
-def _import_all() -> None:
-    """Import what steps need, while there is nothing else to do."""
-    for name in (".visits", ".images", ".coadds", ".objects", ".association", ".row_ids"):
-        import_module(name, __package__)
 
 
 @contextmanager
