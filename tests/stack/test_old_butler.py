@@ -90,6 +90,15 @@ def test_catalogs_by_old_data_ids(butler: Butler) -> None:
     assert not butler.datasetExists("deepCoadd_ref", {"tract": 0, "patch": "5,5"})
 
 
+def test_a_visit_has_one_filter(butler: Butler) -> None:
+    visits = {record.physical_filter: record.id for record in butler.butler.query_dimension_records("visit")}
+    data_id = {"visit": visits["HSC-R"], "ccd": 49}
+    assert butler.get("calexp_bbox", data_id, filter="HSC-R") == butler.get("calexp_bbox", data_id)
+    assert not butler.datasetExists("calexp", data_id, filter="HSC-I")
+    with pytest.raises(LookupError, match="no calexp"):
+        butler.get("calexp", data_id, filter="HSC-I")
+
+
 def test_calibration_of_an_exposure(butler: Butler) -> None:
     data_id = {"filter": "HSC-I", **_PATCH}
     calib = butler.get("deepCoadd_calexp_calib", data_id)
@@ -120,6 +129,7 @@ def test_a_task_reads_by_an_old_data_reference(butler: Butler) -> None:
         ("deepCoadd_forced_src", {"filter": "HSC-Y", **_PATCH}, "HSC-G"),
         ("deepCoadd_ref", {"tract": 0, "patch": "1,x"}, "column,row"),
         ("deepCoadd_ref", {"tract": 0, "patch": "99,1"}, "no patch 99,1"),
+        ("deepCoadd_ref", {"patch": "1,1"}, "needs a tract"),
     ],
 )
 def test_what_cannot_be_got_is_said(butler: Butler, name: str, data_id: dict[str, object], message: str) -> None:

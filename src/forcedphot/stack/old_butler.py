@@ -16,7 +16,7 @@ from .old_data_ids import translate
 from .old_places import find_place
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import DatasetType
+    from lsst.daf.butler import DatasetRef, DatasetType
 
 _PARTS = {
     "bbox": "bbox",
@@ -87,18 +87,18 @@ class Butler:
         """
         dataset_type, part = self._find_type(datasetType)
         new_id = translate(self.butler, dataset_type, {**(dataId or {}), **rest})
+        ref = self._find(dataset_type, new_id)
+        if ref is None:
+            raise LookupError(f"There is no {dataset_type.name} with the data ID {new_id}.")
         if part is not None:
-            ref = self.butler.find_dataset(dataset_type, new_id)
-            if ref is None:
-                raise LookupError(f"There is no {dataset_type.name} with the data ID {new_id}.")
             return Exposure.read_component(str(self.butler.getURI(ref)), part)
-        return _with_old_methods(self.butler.get(dataset_type, new_id))
+        return _with_old_methods(self.butler.get(ref))
 
     def datasetExists(self, datasetType: str, dataId: Mapping[str, Any] | None = None, **rest: Any) -> bool:
         """Tell whether there is a dataset, or the image that a part is of."""
         dataset_type, _ = self._find_type(datasetType)
         new_id = translate(self.butler, dataset_type, {**(dataId or {}), **rest})
-        ref = self.butler.find_dataset(dataset_type, new_id)
+        ref = self._find(dataset_type, new_id)
         return ref is not None and bool(self.butler.exists(ref))
 
     def dataRef(self, datasetType: str, dataId: Mapping[str, Any] | None = None, **rest: Any) -> DataReference:
@@ -117,6 +117,13 @@ class Butler:
     def close(self) -> None:
         """Release the repository's database."""
         self.butler.close()
+
+    def _find(self, dataset_type: DatasetType, new_id: Mapping[str, Any]) -> DatasetRef | None:
+        ref = self.butler.find_dataset(dataset_type, new_id)
+        if ref is None or "band" not in new_id:
+            return ref
+        # The Butler of today does not look at the filter of a visit.
+        return ref if self.butler.registry.expandDataId(ref.dataId)["band"] == new_id["band"] else None
 
     def _find_type(self, name: str) -> tuple[DatasetType, str | None]:
         known = {dataset_type.name: dataset_type for dataset_type in self.butler.registry.queryDatasetTypes()}

@@ -65,6 +65,8 @@ def _band(butler: Butler, physical_filter: str) -> str:
 
 def _patch(butler: Butler, data_id: Mapping[str, Any]) -> int:
     text = str(data_id["patch"])
+    if "tract" not in data_id:
+        raise ConfigurationError(f"The patch {text} needs a tract.")
     column, _, row = text.partition(",")
     if not (column.strip().isdecimal() and row.strip().isdecimal()):
         raise ConfigurationError(f"A patch is column,row as in '1,1', or a number; not {text!r}.")
@@ -73,12 +75,12 @@ def _patch(butler: Butler, data_id: Mapping[str, Any]) -> int:
         where="skymap = :skymap AND tract = :tract AND patch.cell_x = :column AND patch.cell_y = :row",
         bind={
             "skymap": data_id["skymap"],
-            "tract": data_id.get("tract", 0),
+            "tract": data_id["tract"],
             "column": int(column),
             "row": int(row),
         },
         explain=False,
     )
     if not found:
-        raise ConfigurationError(f"Tract {data_id.get('tract')} has no patch {text}.")
+        raise ConfigurationError(f"Tract {data_id['tract']} has no patch {text}.")
     return int(found[0].id)

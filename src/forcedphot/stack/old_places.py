@@ -63,7 +63,10 @@ def find_place(inputs: str | Path) -> OldPlace:
         f"the repository {root}" if repositories == [root] else f"any repository with a label ({_listed(labels)})"
     )
     if not found:
-        raise ConfigurationError(f"No collection of {where} is called {run}, or ends in /{run}.")
+        raise ConfigurationError(
+            f"No collection of {where} is called {run}, or ends in /{run}. Labels are those of the file that "
+            "DAF_BUTLER_REPOSITORY_INDEX names."
+        )
     raise ConfigurationError(
         f"More than one collection is called {run}: "
         + "; ".join(f"{place.collection} of {place.repository}" for place in found)
