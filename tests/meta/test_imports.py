@@ -113,7 +113,7 @@ HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}
 DISTRIBUTIONS = {
     "astro_metadata_translator": "astro-metadata-translator",
     "felis": "lsst-felis",
-    "jupyter_client": "nbclient",  # whose interface it is part of
+    "jupyter_client": "jupyter-client",
     "lsst.ctrl.bps": "lsst-ctrl-bps",
     "lsst.ctrl.mpexec": "lsst-ctrl-mpexec",
     "lsst.daf": "lsst-daf-butler",
@@ -122,7 +122,6 @@ DISTRIBUTIONS = {
     "lsst.pipe": "lsst-pipe-base",
     "lsst.resources": "lsst-resources",
     "lsst.sphgeom": "lsst-sphgeom",
-    "nbformat": "nbclient",  # whose interface it is part of
     "starlink": "starlink-pyast",
     "vo_models": "vo-models",
     "yaml": "pyyaml",
