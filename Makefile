@@ -7,7 +7,7 @@ ARGS ?=
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test lint bench clean environment environment-bench
+.PHONY: help demo report test lint bench taplint clean environment environment-bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ bench: environment-bench ## measure speed and memory beside photutils and sep (b
 	@for script in benchmarks/bench_*.py; do \
 		echo "$$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+taplint: environment ## check the TAP service with Debian's stilts (docs/taplint.txt)
+	@$(BIN)/python tools/taplint.py docs/taplint.txt
 
 clean: ## remove what runs have left; the environment stays
 	@rm -rf demo_output report_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
