@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,9 +21,11 @@ from lsst.pipe.base.quantum_reports import ExecutionStatus, QuantumReport
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from ..errors import needs_extra
+from ..io.formatters.stack_names import install
 from .graph import ForcedGraph
 
 _EXECUTOR_LOG = "lsst.pipe.base.mp_graph_executor"
+_CONFIG_PATH = "DAF_BUTLER_CONFIG_PATH"
 _LOGGERS = ("forcedphot", "lsst")
 _PRELOADED = ("lsst.images", "numba", "piff", "pyarrow.parquet")  # imported late, and slow to import
 _NO_TIMEOUT_S = 30 * 86400.0
@@ -86,7 +90,7 @@ def run_forced_graph(graph: ForcedGraph, *, n_processes: int = 1, progress: bool
         What is to be done.
     n_processes
         How many quanta at once. With more than one, each has a process of its own: a copy of a server that has the
-        tasks loaded. The server is started once; it does not see what changes in ``os.environ`` afterwards.
+        tasks loaded.
     progress
         Show a progress bar on standard error.
 
@@ -133,8 +137,12 @@ def run_forced_graph(graph: ForcedGraph, *, n_processes: int = 1, progress: bool
 class _ExplainingExecutor(SingleQuantumExecutor):
     """Says of an error what it came from: of a dataset that cannot be written, that the disk is full.
 
-    The report has nothing but an error's own message.
+    The report has nothing but an error's own message. Copies in other processes bring the environment along: the
+    server that these come from may have been started in another.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (dict(os.environ), pickle.dumps(self.__dict__))
 
     def execute(self, *arguments: Any, **keywords: Any) -> Any:
         try:
@@ -146,6 +154,15 @@ class _ExplainingExecutor(SingleQuantumExecutor):
             if origin is error or str(origin) in str(error):
                 raise
             raise RuntimeError(f"{error} It came from {type(origin).__name__}: {origin}") from error
+
+
+def _restored(environment: dict[str, str], state: bytes) -> _ExplainingExecutor:
+    if environment.get(_CONFIG_PATH) != os.environ.get(_CONFIG_PATH):
+        install()  # the Butler may be loaded already; it would not know the storage classes of the other's
+    os.environ.update(environment)
+    executor = object.__new__(_ExplainingExecutor)
+    executor.__dict__.update(pickle.loads(state))  # noqa: S301 - of a process of ours
+    return executor
 
 
 def _origin(error: BaseException) -> BaseException:
