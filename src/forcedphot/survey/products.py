@@ -74,8 +74,7 @@ def write_product(product: object, folder: Path, name: str) -> Path:
 def _compression(image: Any) -> dict[str, Any]:
     """Return how the arrays of an image are stored: noise, which hardly shrinks, as it is; masks in tall tiles.
 
-    By default, all would be compressed row by row, which takes longer than to simulate the image, and three times
-    as long to read.
+    By default, all would be compressed row by row, which takes three times as long to write and to read.
     """
     from lsst.images.fits import FitsCompressionAlgorithm, FitsCompressionOptions
 
