@@ -79,7 +79,7 @@ def undisturbed(survey: SimulatedSurvey) -> dict[tuple[str, int], bytes]:
     ]
     pipeline = ["-p", "resource://forcedphot/pipelines/dp1-forced-visit.yaml", "-d", WHERE]
     subprocess.run(  # noqa: S603 - our own environment's
-        [BIN / "pipetask", "--log-level", "forcedphot=INFO", "run", *options, *pipeline], check=True
+        [BIN / "pipetask", "run", *options, *pipeline], check=True
     )
     return contents(survey, "u/pipetask")
 

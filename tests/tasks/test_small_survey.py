@@ -77,7 +77,7 @@ def contents(collection: str) -> Contents:
 
 
 def assert_same(found: Contents, expected: Contents) -> None:
-    """Tables of visits are the same to the last bit; on coadds, sums are added up in the order of memory."""
+    """Tables of visits are the same to the last bit; on coadds, but for rounding, if kernels were compiled."""
     assert found.keys() == expected.keys()
     for key, columns in expected.items():
         assert list(found[key]) == list(columns)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lsst.pex.config import ConfigurableField, Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base.connectionTypes import InitInput, InitOutput, Input, Output
 
 from ..aperture_correction import ApplyApCorrTask
@@ -21,6 +21,7 @@ from ..measurement import ForcedMeasurementTask
 from ..plugins.base import missing_component
 from .data_reference import DataReference, RunsByDataReference
 from .datasets import naming, read, read_exposure
+from .logged_task import LoggedTask
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -126,7 +127,7 @@ class ForcedPhotCoaddConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotCo
             )
 
 
-class ForcedPhotCoaddTask(RunsByDataReference, PipelineTask):
+class ForcedPhotCoaddTask(RunsByDataReference, LoggedTask):
     """Measures the sources of a reference catalog on one coadd, row for row.
 
     Parameters

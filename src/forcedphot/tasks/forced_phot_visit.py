@@ -11,7 +11,6 @@ from lsst.pex.config import ChoiceField, ConfigurableField, Field
 from lsst.pipe.base import (
     AnnotatedPartialOutputsError,
     NoWorkFound,
-    PipelineTask,
     PipelineTaskConfig,
     PipelineTaskConnections,
     Struct,
@@ -33,6 +32,7 @@ from .forced_sources import (
     measure_targets,
     needed_plugins,
 )
+from .logged_task import LoggedTask
 from .points import FOOTPRINT_SCALING, POINT_PLUGINS, PointMeasurement, configure_points
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class ForcedPhotVisitConfig(PipelineTaskConfig, pipelineConnections=ForcedPhotVi
                 )
 
 
-class ForcedPhotVisitTask(PipelineTask):
+class ForcedPhotVisitTask(LoggedTask):
     """Measures all objects and DIA objects that are on one detector in one visit, neighbours left in place."""
 
     ConfigClass = ForcedPhotVisitConfig

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Column
 from lsst.pex.config import ChoiceField, ListField
-from lsst.pipe.base import NoWorkFound, PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import NoWorkFound, PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base.connectionTypes import Input, Output
 
 from ..errors import ConfigurationError
 from ..id_generator import IdGenerator, SkyMapIdGeneratorConfig
 from .datasets import reading
 from .forced_sources import build_forced_table
+from .logged_task import LoggedTask
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -64,7 +65,7 @@ class ForcedSourceTableConfig(PipelineTaskConfig, pipelineConnections=ForcedSour
     id_generator = SkyMapIdGeneratorConfig.make_field(doc="How the ids of DP0.2's rows are made")
 
 
-class ForcedSourceTableTask(PipelineTask):
+class ForcedSourceTableTask(LoggedTask):
     """Collects the forced sources of a patch's objects, or DIA objects, by visit and detector."""
 
     ConfigClass = ForcedSourceTableConfig
