@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 OBJECT_TABLES = ("object", "objectTable", "objectTable_tract")
 """Dataset types with all bands of an object in one row."""
 
-FORCED_CATALOGS, REFERENCE_CATALOGS, COADDS = "deepCoadd_forced_src", "deepCoadd_ref", "deepCoadd_calexp"
-"""Dataset types of repositories with a catalog for each band: these, what they refer to, and calibrated coadds."""
+FORCED_CATALOGS, REFERENCE_CATALOGS = "deepCoadd_forced_src", "deepCoadd_ref"
+"""Dataset types of repositories with a catalog for each band: these, and what they refer to."""
+
+COADDS = ("deepCoadd_calexp", "deepCoadd")
+"""Names of the coadds that these were measured on; a repository has one."""
 
 _PRIMARY = "detect_isPrimary"
 _FLUX, _EXTENDEDNESS = "base_PsfFlux", "base_ClassificationExtendedness"
@@ -191,18 +194,20 @@ def _read_objects(
 
 
 def _read_catalogs(butler: Butler, bands: Sequence[str], wanted: Mapping[str, int]) -> Iterator[Table]:
+    known = {dataset.name for dataset in butler.registry.queryDatasetTypes(COADDS, missing=[])}
+    coadds = next((name for name in COADDS if name in known), COADDS[0])
     in_band = {
         (name, _patch(ref), ref.dataId["band"]): ref
-        for name in (FORCED_CATALOGS, COADDS)
+        for name in (FORCED_CATALOGS, coadds)
         for ref in _find(butler, name, wanted)
     }
     for ref in _find(butler, REFERENCE_CATALOGS, wanted):
         patch = _patch(ref)
-        for name, band in product((FORCED_CATALOGS, COADDS), bands):
+        for name, band in product((FORCED_CATALOGS, coadds), bands):
             if (name, patch, band) not in in_band:
                 raise ConfigurationError(f"There is no {name} in {band} of {ref.dataId}.")
         forced = {band: butler.get(in_band[FORCED_CATALOGS, patch, band]) for band in bands}
-        calibrations = {band: _read_calibration(butler, in_band[COADDS, patch, band]) for band in bands}
+        calibrations = {band: _read_calibration(butler, in_band[coadds, patch, band]) for band in bands}
         table = of_catalogs(forced, calibrations, butler.get(ref))
         for dimension in ("tract", "patch"):
             table[dimension] = ref.dataId[dimension]

@@ -16,7 +16,8 @@ type Open = Callable[[str], Butler]
 _DP1_NAMES = {
     *("visit_image", "difference_image", "deep_coadd", "template_coadd", "source", "dia_source", "object"),
     *("dia_object", "object_forced_source", "dia_object_forced_source", "visit_table", "visit_detector_table"),
-    "truth_summary",
+    *("object_ref_measurement", "object_ref_measurement_schema", "object_unforced_measurement"),
+    *("object_forced_measurement", "truth_summary"),
 }
 
 
