@@ -1,9 +1,9 @@
-"""Columns of outlines, as s_region of ObsCore: which rows' polygons a position is in."""
+"""Columns of outlines, as s_region of ObsCore: which rows' polygons hold or meet a position or circle."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
+from lsst.sphgeom import Angle, Circle, ConvexPolygon, LonLat, UnitVector3d
 
 from forcedphot.tap.engine import Engine
 from forcedphot.tap.errors import QueryError
@@ -43,7 +43,14 @@ def _text(polygon: ConvexPolygon) -> str:
 
 @pytest.fixture(scope="module")
 def engine(polygons: list[ConvexPolygon]) -> Engine:
-    texts = [*map(_text, polygons), None, "", "CIRCLE ICRS 0 0 90", "POLYGON ICRS 1 x 2 3 4 5"]
+    texts = [
+        *map(_text, polygons),
+        None,
+        "",
+        "CIRCLE ICRS 0 0 90",
+        "POLYGON ICRS 1 x 2 3 4 5",
+        "POLYGON ICRS 1 1 2 3 4",
+    ]
     data = pa.table({"id": range(len(texts)), "s_region": texts, "note": texts})
     metadata = [ColumnMetadata("s_region", ucd="pos.outline;obs.field")]
     return Engine([memory_table("sky.images", data, metadata=metadata)])
@@ -67,6 +74,37 @@ def test_positions_are_in_the_outlines_that_hold_them(
     assert found_any
 
 
+@pytest.mark.parametrize("place", _PLACES)
+def test_circles_and_outlines(engine: Engine, polygons: list[ConvexPolygon], place: tuple[float, float]) -> None:
+    """As outlines of columns, and as polygons of the query."""
+    rng = np.random.default_rng(5)
+    counts = np.zeros(3, dtype=int)
+    for radius in (0.03, 0.7, 9.0):
+        for vector in _near(rng, place, 2.0, 2):
+            center = LonLat(vector)
+            region = Circle(vector, Angle.fromDegrees(radius))
+            circle = f"CIRCLE({center.getLon().asDegrees()!r}, {center.getLat().asDegrees()!r}, {radius})"
+            for i, (condition, relation) in enumerate(
+                {
+                    "INTERSECTS({circle}, {polygon})": lambda polygon: not polygon.isDisjointFrom(region),  # noqa: B023
+                    "CONTAINS({circle}, {polygon})": lambda polygon: polygon.contains(region),  # noqa: B023
+                    "CONTAINS({polygon}, {circle})": lambda polygon: polygon.isWithin(region),  # noqa: B023
+                }.items()
+            ):
+                expected = [number for number, polygon in enumerate(polygons) if relation(polygon)]
+                counts[i] += len(expected)
+                of_columns = condition.format(circle=circle, polygon="s_region")
+                found = ask(engine, f"SELECT id FROM sky.images WHERE {of_columns} = 1 ORDER BY id")
+                assert [row[0] for row in found] == expected
+                number = int(rng.integers(len(polygons)))
+                places = [LonLat(vertex) for vertex in polygons[number].getVertices()]
+                vertices = ", ".join(f"{p.getLon().asDegrees()!r}, {p.getLat().asDegrees()!r}" for p in places)
+                of_query = condition.format(circle=circle, polygon=f"POLYGON({vertices})")
+                found = ask(engine, f"SELECT TOP 1 {of_query} FROM sky.images")
+                assert found == [(int(number in expected),)]
+    assert (counts > 0).all()
+
+
 def test_positions_of_another_table_are_matched(engine: Engine, polygons: list[ConvexPolygon]) -> None:
     centers = [LonLat(polygon.getCentroid()) for polygon in polygons]
     upload = pa.table(
@@ -82,9 +120,12 @@ JOIN sky.images AS i ON CONTAINS(POINT(m.ra, m.dec), i.s_region) = 1"""
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("CONTAINS(CIRCLE(0, 0, 1), s_region)", "CONTAINS is not supported for a circle or polygon in a column's"),
-        ("CONTAINS(s_region, CIRCLE(0, 0, 1))", "CONTAINS is not supported for a column's outline in a circle"),
-        ("INTERSECTS(CIRCLE(0, 0, 1), s_region)", "INTERSECTS is not supported for"),
+        ("CONTAINS(BOX(0, 0, 1, 1), s_region)", "CONTAINS is not supported for a polygon in another"),
+        (
+            "CONTAINS(s_region, CIRCLE(0, 0, 91))",
+            "CONTAINS is not supported for a polygon in a circle whose radius",
+        ),
+        ("INTERSECTS(BOX(0, 0, 1, 1), s_region)", "INTERSECTS is not supported for two polygons"),
         ("AREA(s_region)", "AREA is not supported for a column's outline"),
         ("CENTROID(s_region)", "not supported for a column's outline"),
         ("COORD1(s_region)", "COORD1 takes a POINT"),

@@ -6,7 +6,7 @@ Angles are degrees, ICRS. A polygon's sides are great circles; it lies within a 
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,11 +28,14 @@ DEFINITIONS = (
     """CREATE MACRO side_crosses(east1, north1, east2, north2) AS
         (north1 > 0) <> (north2 > 0)
         AND 0 < east1 - (east2 - east1) * north1 / (north2 - north1)""",
-    """CREATE MACRO seen_vertices(words, ra0, dec0) AS list_transform(range(3, len(words), 2), lambda i:
-        list_transform([[TRY_CAST(words[i] AS DOUBLE), TRY_CAST(words[i + 1] AS DOUBLE)]], lambda place: {
-            'east': sky_east(ra0, dec0, place[1], place[2]),
-            'north': sky_north(ra0, dec0, place[1], place[2]),
-            'toward': sky_toward(ra0, dec0, place[1], place[2])})[1])""",
+    """CREATE MACRO seen_vertices(words, ra0, dec0) AS CASE
+        WHEN len(words) >= 8 AND len(words) % 2 = 0
+            AND list_count(list_transform(words[3:], lambda word: TRY_CAST(word AS DOUBLE))) = len(words) - 2
+        THEN list_transform(range(3, len(words), 2), lambda i:
+            list_transform([[TRY_CAST(words[i] AS DOUBLE), TRY_CAST(words[i + 1] AS DOUBLE)]], lambda place: {
+                'east': sky_east(ra0, dec0, place[1], place[2]),
+                'north': sky_north(ra0, dec0, place[1], place[2]),
+                'toward': sky_toward(ra0, dec0, place[1], place[2])})[1]) END""",
     """CREATE MACRO in_outline(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN list_transform(
         [seen_vertices(string_split(outline, ' '), ra, dec)], lambda seen:
             list_min(list_transform(seen, lambda vertex: vertex.toward)) > 0
@@ -41,12 +44,31 @@ DEFINITIONS = (
                 seen[i].north / seen[i].toward,
                 seen[i % len(seen) + 1].east / seen[i % len(seen) + 1].toward,
                 seen[i % len(seen) + 1].north / seen[i % len(seen) + 1].toward) AS INTEGER))) % 2 = 1)[1] END""",
+    """CREATE MACRO angle_between(across, along) AS degrees(abs(atan2(across, along)))""",
+    """CREATE MACRO side_distance(east1, north1, toward1, east2, north2, toward2) AS list_transform([{
+            'east': north1 * toward2 - toward1 * north2,
+            'north': toward1 * east2 - east1 * toward2,
+            'toward': east1 * north2 - north1 * east2}], lambda normal:
+        CASE WHEN normal.east * north1 >= normal.north * east1 AND normal.north * east2 >= normal.east * north2
+            THEN angle_between(normal.toward, sqrt(pow(normal.east, 2) + pow(normal.north, 2)))
+            ELSE least(angle_between(sqrt(pow(east1, 2) + pow(north1, 2)), toward1),
+                angle_between(sqrt(pow(east2, 2) + pow(north2, 2)), toward2)) END)[1]""",
+    """CREATE MACRO rim_distance(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN list_transform(
+        [seen_vertices(string_split(outline, ' '), ra, dec)], lambda seen:
+            list_min(list_transform(range(1, len(seen) + 1), lambda i: side_distance(
+                seen[i].east, seen[i].north, seen[i].toward,
+                seen[i % len(seen) + 1].east, seen[i % len(seen) + 1].north, seen[i % len(seen) + 1].toward
+            ))))[1] END""",
+    """CREATE MACRO farthest_vertex(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN
+        list_max(list_transform(seen_vertices(string_split(outline, ' '), ra, dec), lambda vertex:
+            angle_between(sqrt(pow(vertex.east, 2) + pow(vertex.north, 2)), vertex.toward))) END""",
 )
 """Macros that the conditions use.
 
 The distance is Vincenty's, which loses no digits near 0 or 180 degrees. ``sky_east``, ``sky_north`` and
 ``sky_toward`` are the parts of a direction, seen from another: divided by the last, the first two are the
-gnomonic projection, in which great circles are straight. ``in_outline`` reads polygons from texts.
+gnomonic projection, in which great circles are straight. ``side_distance`` is how far the side between two such
+directions is. ``in_outline``, ``rim_distance`` and ``farthest_vertex`` read polygons from texts.
 """
 
 _MARGIN_DEG = 1e-9
@@ -181,27 +203,26 @@ def contains_sql(outer: Region, inner: Shape) -> str:
     Raises
     ------
     NotImplementedError
-        For a circle or polygon in a polygon, a polygon in a circle of more than a hemisphere, and outlines in any.
+        For a polygon or outline in another, or in a circle of more than a hemisphere.
     """
-    if isinstance(outer, Outline):
-        if isinstance(inner, Point):
-            return f"in_outline({outer.sql}, {inner.sql})"
-        raise NotImplementedError("a circle or polygon in a column's outline")
-    if isinstance(inner, Outline):
-        raise NotImplementedError("a column's outline in a circle or polygon")
     if isinstance(outer, Circle):
         if isinstance(inner, Point):
             return within_sql(inner, outer.center, outer.radius)
         if isinstance(inner, Circle):
             margin = Value(f"({outer.radius.sql} - {inner.radius.sql})", _difference(outer.radius, inner.radius))
             return within_sql(inner.center, outer.center, margin)
-        if outer.radius.constant is not None and outer.radius.constant <= 90:
-            corners = (within_sql(vertex, outer.center, outer.radius) for vertex in inner.vertices)
-            return f"({' AND '.join(corners)})"
-        raise NotImplementedError("a polygon in a circle whose radius is not a number of at most 90 degrees")
+        if outer.radius.constant is None or outer.radius.constant > 90:
+            raise NotImplementedError("a polygon in a circle whose radius is not a number of at most 90 degrees")
+        if isinstance(inner, Outline):
+            return f"(farthest_vertex({inner.sql}, {outer.center.sql}) <= {outer.radius.sql})"
+        corners = (within_sql(vertex, outer.center, outer.radius) for vertex in inner.vertices)
+        return f"({' AND '.join(corners)})"
     if isinstance(inner, Point):
-        return _in_polygon_sql(outer, inner)
-    raise NotImplementedError("a circle or polygon in a polygon")
+        return _holds_sql(outer, inner)
+    if isinstance(inner, Circle):
+        inside = _holds_sql(outer, inner.center)
+        return f"({inside} AND {_rim_distance_sql(outer, inner.center)} >= {inner.radius.sql})"
+    raise NotImplementedError("a polygon in another")
 
 
 def intersects_sql(first: Shape, second: Shape) -> str:
@@ -210,7 +231,7 @@ def intersects_sql(first: Shape, second: Shape) -> str:
     Raises
     ------
     NotImplementedError
-        For a polygon with a circle or polygon.
+        For two polygons, as outlines are.
     """
     if isinstance(first, Point) and not isinstance(second, Point):
         return contains_sql(second, first)
@@ -221,7 +242,12 @@ def intersects_sql(first: Shape, second: Shape) -> str:
         both = None if radii[0] is None or radii[1] is None else radii[0] + radii[1]
         reach = Value(f"({first.radius.sql} + {second.radius.sql})", both)
         return within_sql(first.center, second.center, reach)
-    raise NotImplementedError("a polygon with a circle or polygon")
+    circle, other = (first, second) if isinstance(first, Circle) else (second, first)
+    if isinstance(circle, Circle) and isinstance(other, Polygon | Outline):
+        # Whoever meets the rim from outside has a centre that the polygon does not hold.
+        center = replace(circle.center, can_skip=False)
+        return f"({_holds_sql(other, center)} OR {_rim_distance_sql(other, center)} <= {circle.radius.sql})"
+    raise NotImplementedError("two polygons")
 
 
 def area_sql(shape: Shape) -> str:
@@ -275,6 +301,24 @@ def unit_vectors(positions: Sequence[tuple[float, float]]) -> FloatArray:
     """Turn (ra, dec) in degrees into unit vectors, shape (n, 3)."""
     ra, dec = np.radians(np.array(positions, dtype=np.float64)).T
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+
+
+def _holds_sql(region: Polygon | Outline, point: Point) -> str:
+    if isinstance(region, Outline):
+        return f"in_outline({region.sql}, {point.sql})"
+    return _in_polygon_sql(region, point)
+
+
+def _rim_distance_sql(region: Polygon | Outline, point: Point) -> str:
+    """Return the SQL of how far a position is from the nearest side, degrees."""
+    if isinstance(region, Outline):
+        return f"rim_distance({region.sql}, {point.sql})"
+    seen = [
+        ", ".join(f"sky_{part}({point.sql}, {vertex.sql})" for part in ("east", "north", "toward"))
+        for vertex in region.vertices
+    ]
+    sides = zip(seen, [*seen[1:], seen[0]], strict=True)
+    return f"least({', '.join(f'side_distance({first}, {second})' for first, second in sides)})"
 
 
 def _difference(first: Value, second: Value) -> float | None:
