@@ -84,14 +84,13 @@ def test_circles_and_outlines(engine: Engine, polygons: list[ConvexPolygon], pla
             center = LonLat(vector)
             region = Circle(vector, Angle.fromDegrees(radius))
             circle = f"CIRCLE({center.getLon().asDegrees()!r}, {center.getLat().asDegrees()!r}, {radius})"
-            for i, (condition, relation) in enumerate(
-                {
-                    "INTERSECTS({circle}, {polygon})": lambda polygon: not polygon.isDisjointFrom(region),  # noqa: B023
-                    "CONTAINS({circle}, {polygon})": lambda polygon: polygon.contains(region),  # noqa: B023
-                    "CONTAINS({polygon}, {circle})": lambda polygon: polygon.isWithin(region),  # noqa: B023
-                }.items()
-            ):
-                expected = [number for number, polygon in enumerate(polygons) if relation(polygon)]
+            relations = {
+                "INTERSECTS({circle}, {polygon})": [not polygon.isDisjointFrom(region) for polygon in polygons],
+                "CONTAINS({circle}, {polygon})": [polygon.contains(region) for polygon in polygons],
+                "CONTAINS({polygon}, {circle})": [polygon.isWithin(region) for polygon in polygons],
+            }
+            for i, (condition, is_true) in enumerate(relations.items()):
+                expected = np.flatnonzero(is_true).tolist()
                 counts[i] += len(expected)
                 of_columns = condition.format(circle=circle, polygon="s_region")
                 found = ask(engine, f"SELECT id FROM sky.images WHERE {of_columns} = 1 ORDER BY id")
