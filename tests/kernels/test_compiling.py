@@ -12,6 +12,17 @@ from forcedphot import kernels
 
 _CALL = "import numpy as np\nfrom forcedphot.kernels.caller import doubled\nprint(doubled(3.0))\n"
 
+_STATISTICS = """
+import hashlib
+import numpy as np
+from forcedphot.kernels.local_background import local_backgrounds
+rng = np.random.default_rng(1)
+image = rng.normal(0.0, 10.0, (300, 300)).astype(np.float32)
+x, y = rng.uniform(20, 280, (2, 200))
+found = local_backgrounds(image, np.zeros((300, 300), np.int32), 0, x, y, 0 * x + 5, 0 * x + 12, 3.0, 3)
+print(hashlib.sha256(found.mean.tobytes() + found.sigma.tobytes()).hexdigest())
+"""
+
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
@@ -58,6 +69,17 @@ def test_a_change_in_another_module_is_seen(package: Path) -> None:
     assert run(package) == 15.0
     # What belongs to the old sources is gone.
     assert len(code(package)) == 2
+
+
+def test_kept_code_computes_the_same_bits(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    command = [sys.executable, "-c", _STATISTICS]
+    first, second = (
+        subprocess.check_output(command, env=environment | {"NUMBA_CACHE_DIR": str(tmp_path)})  # noqa: S603
+        for _ in range(2)
+    )
+    assert len(code(tmp_path)) > 0
+    assert first == second
 
 
 def test_a_chosen_folder(package: Path, tmp_path: Path) -> None:

@@ -38,12 +38,14 @@ def butler(survey: SimulatedSurvey) -> Iterator[Butler]:
 @pytest.fixture
 def run(survey: SimulatedSurvey, request: pytest.FixtureRequest) -> Iterator[Callable[..., Butler]]:
     """Measure on one detector, and return a Butler of what was made."""
-    butlers = []
+    butlers: list[Butler] = []
 
     def execute(detector: int, inputs: tuple[str, ...] = (), *, is_partial_a_failure: bool = True) -> Butler:
         butlers.append(
             SimplePipelineExecutor.prep_butler(
-                str(survey.repository), [*inputs, survey.collection], f"u/{request.node.name}"
+                str(survey.repository),
+                [*inputs, survey.collection],
+                f"u/{request.node.name}/{len(butlers)}",  # runs of the same second have the same name
             )
         )
         executor = SimplePipelineExecutor.from_pipeline_filename(

@@ -18,10 +18,13 @@ _FOLDER = Path(__file__).parent
 
 def kernel[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function with numba, keep the machine code on disk, and run it without the GIL."""
+    # Code that was kept has copies of what it calls, optimised once more. Only if all of it is inlined, the
+    # process that compiles computes the same bits as those that find the code.
+    options = {"forceinline": True, "fastmath": _REORDERING, "error_model": "numpy"}
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_code_folder(before))
     try:
-        compiled = numba.njit(nogil=True, cache=True, fastmath=_REORDERING, error_model="numpy")(function)
+        compiled = numba.njit(nogil=True, cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
     return cast(Callable[P, R], compiled)
