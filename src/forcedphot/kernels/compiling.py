@@ -17,7 +17,11 @@ _FOLDER = Path(__file__).parent
 
 
 def kernel[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function with numba, keep the machine code on disk, and run it without the GIL."""
+    """Compile a function with numba, keep the machine code on disk, and run it without the GIL.
+
+    Kernels copy slices of arrays in loops: an assignment takes seconds to compile, as numba brings along all that
+    writes the message of slices that do not fit.
+    """
     # Code that was kept has copies of what it calls, optimised once more. Only if all of it is inlined, the
     # process that compiles computes the same bits as those that find the code.
     options = {"forceinline": True, "fastmath": _REORDERING, "error_model": "numpy"}

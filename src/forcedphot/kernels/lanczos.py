@@ -74,17 +74,20 @@ def _shift_images(images: FloatArray, shift_x: FloatArray, shift_y: FloatArray, 
         source = i if n_images > 1 else 0
         image = images[source]
         if shift_x[i] == 0.0 and shift_y[i] == 0.0:
-            result[i] = image
+            for y in range(height):
+                for x in range(width):
+                    result[i, y, x] = image[y, x]
             continue
         if source != filled_with:
             for y in range(height):
-                padded[y, ORDER : ORDER + width] = image[y]
+                for x in range(width):
+                    padded[y, ORDER + x] = image[y, x]
             filled_with = source
         offset = lanczos5_taps(shift_x[i], taps)
         weigh_along(flat[offset:], taps, 1, rows_x)
         for y in range(height):
-            start = (ORDER + y) * width
-            shifted_x[start : start + width] = rows_x[y * stride : y * stride + width]
+            for x in range(width):
+                shifted_x[(ORDER + y) * width + x] = rows_x[y * stride + x]
         offset = lanczos5_taps(shift_y[i], taps)
         weigh_along(shifted_x[offset * width :], taps, width, result[i].reshape(height * width))
 

@@ -163,7 +163,7 @@ def _smoothed_maxima(
         low_y = (full_height - kernel_height[i]) // 2
         low_x = (full_width - kernel_width[i]) // 2
         psf = contiguous[: kernel_height[i] * kernel_width[i]].reshape((kernel_height[i], kernel_width[i]))
-        psf[:] = kernels[i, low_y : low_y + kernel_height[i], low_x : low_x + kernel_width[i]]
+        _copy(kernels[i], low_y, low_x, psf.shape[0], psf.shape[1], psf)
         smoothing = sigma[i]
         bin_x = bin_y = binning = 1
         found = _Maximum(GOOD, 0.0, 0.0, np.nan, np.nan, np.nan, np.nan, np.nan)
@@ -210,6 +210,13 @@ def _smoothed_maxima(
 
 
 @kernel
+def _copy(image: FloatValues, row: int, column: int, n_rows: int, n_columns: int, patch: FloatArray) -> None:
+    for y in range(n_rows):
+        for x in range(n_columns):
+            patch[y, x] = image[row + y, column + x]
+
+
+@kernel
 def _is_inside(centre: int, binning: int, kernel_size: int, size: int) -> bool:
     """Tell whether the image has all pixels of the original's cut-out, which is larger than it needs."""
     first = centre - binning * (2 + kernel_size // 2)
@@ -232,12 +239,8 @@ def _average(
     """Fill patches with means of blocks of pixels, and their variances; the middle block starts at the centre."""
     first_row, first_column = row - bin_y * (n_rows // 2), column - bin_x * (n_columns // 2)
     if bin_x == 1 and bin_y == 1:
-        values[:n_rows, :n_columns] = image[
-            first_row : first_row + n_rows, first_column : first_column + n_columns
-        ]
-        noise[:n_rows, :n_columns] = variance[
-            first_row : first_row + n_rows, first_column : first_column + n_columns
-        ]
+        _copy(image, first_row, first_column, n_rows, n_columns, values)
+        _copy(variance, first_row, first_column, n_rows, n_columns, noise)
         return
     n_pixels = float(bin_x * bin_y)
     for j in range(n_rows):

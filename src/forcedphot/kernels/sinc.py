@@ -142,7 +142,8 @@ def shift_coefficients(
     ``scratch`` and ``weights``, which is filled, have room for at least ``size``^2 pixels.
     """
     if low_x < 0:
-        weights[: size * size] = unshifted
+        for pixel in range(size * size):
+            weights[pixel] = unshifted[pixel]
         return
     weigh_along(unshifted, taps_x, 1, scratch[low_x:])
     weigh_along(scratch, taps_y, size, weights[low_y * size : size * size])
@@ -155,8 +156,10 @@ def _restore_frame(
 ) -> None:
     """Put the unshifted values back into the frame that the shift cannot reach."""
     high_x, high_y = low_x + size - N_TAPS + 1, low_y + size - N_TAPS + 1
-    weights[: low_y * size] = unshifted[: low_y * size]
-    weights[high_y * size : size * size] = unshifted[high_y * size :]
+    for pixel in range(low_y * size):
+        weights[pixel] = unshifted[pixel]
+    for pixel in range(high_y * size, size * size):
+        weights[pixel] = unshifted[pixel]
     for y in range(low_y, high_y):
         for x in range(low_x):
             weights[y * size + x] = unshifted[y * size + x]

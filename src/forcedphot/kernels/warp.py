@@ -180,7 +180,8 @@ def _fill_middle(image: FloatArray, height: int, width: int, padded: FloatArray,
     padded[:] = 0.0
     low_y, low_x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     for y in range(height):
-        padded[margin + y, margin : margin + width] = image[low_y + y, low_x : low_x + width]
+        for x in range(width):
+            padded[margin + y, margin + x] = image[low_y + y, low_x + x]
 
 
 @kernel
