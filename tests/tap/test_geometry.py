@@ -1,11 +1,13 @@
 """Shapes in queries against astropy, by brute force: equal rows, at the poles and at RA 0 too."""
 
 import math
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord, angular_separation, position_angle
 from hypothesis import HealthCheck, assume, example, given, settings
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from forcedphot.tap.engine import Engine
 from forcedphot.tap.errors import QueryError
 from forcedphot.tap.sky_index import healpix_numbers, healpix_ranges
+from forcedphot.tap.tables import memory_table, parquet_table
 
 from .conftest import ask, positions
 
@@ -72,7 +75,7 @@ def winding(vertices: list[tuple[float, float]]) -> npt.NDArray[np.float64]:
 def polygons(draw: st.DrawFn) -> list[tuple[float, float]]:
     """Draw stars around a middle, most of them not convex."""
     middle = SkyCoord(draw(right_ascensions), draw(declinations), unit="deg")
-    scale = draw(st.sampled_from([0.5, 3.0, 40.0]))
+    scale = draw(st.sampled_from([0.5, 3.0, 60.0]))
     lengths = draw(st.lists(st.floats(0.3, 1.0), min_size=3, max_size=9))
     turns = 2 * np.pi * np.arange(len(lengths)) / len(lengths)
     rim = middle.directional_offset_by(turns * u.rad, np.array(lengths) * scale * u.deg)
@@ -111,6 +114,25 @@ def _joined(vertices: list[tuple[float, float]]) -> str:
     return ", ".join(f"{ra!r}, {dec!r}" for ra, dec in vertices)
 
 
+def test_what_is_far_from_a_corner_is_still_inside(engine: Engine) -> None:
+    wide = "POLYGON(300, -40, 60, -40, 60, 40, 300, 40)"
+    inside = ids(engine, f"CONTAINS(POINT(ra, dec), {wide}) = 1", "plain")
+    for ra, is_inside in ((-55, 1), (55, 1), (125, 0), (235, 0), (180, 0)):
+        query = f"SELECT TOP 1 CONTAINS(POINT({ra}, 0), {wide}) FROM sky.plain"
+        assert ask(engine, query) == [(is_inside,)]
+    meets = f"INTERSECTS(CIRCLE(ra, dec, 0), {wide}) = 1"
+    assert ids(engine, meets, "plain") == inside
+
+
+def test_polygons_can_be_tiny() -> None:
+    size = 9e-7
+    data = pa.table({"ra": [241.0, 241.0], "dec": [39.0 + 0.9 * size, 39.0 + 1.1 * size]})
+    engine = Engine([memory_table("sky.near", data, "ra", "dec")])
+    corners = _joined([(241.0, 39.0 + size), (241.0 - size, 39.0 - size), (241.0 + size, 39.0 - size)])
+    query = f"SELECT dec FROM sky.near WHERE CONTAINS(POINT(ra, dec), POLYGON({corners})) = 1"
+    assert ask(engine, query) == [(39.0 + 0.9 * size,)]
+
+
 def test_a_box_is_the_polygon_of_its_corners(engine: Engine) -> None:
     box = ids(engine, "CONTAINS(POINT(ra, dec), BOX(359.5, 0.5, 3, 2)) = 1", "indexed")
     assert box == ids(
@@ -125,6 +147,8 @@ def test_shapes_in_shapes(engine: Engine) -> None:
 
     assert value("CONTAINS(CIRCLE(10, 80, 1), CIRCLE(10, 80.5, 1.6))") == 1
     assert value("CONTAINS(CIRCLE(10, 80, 1), CIRCLE(10, 80.5, 1.4))") == 0
+    assert value("CONTAINS(CIRCLE(10, 80, 1), CIRCLE(190, -80, 180))") == 1
+    assert value("CONTAINS(CIRCLE(10, 80, 1), CIRCLE(190, -80, 179.5))") == 0
     assert value("INTERSECTS(CIRCLE(0.5, 0, 1), CIRCLE(358.6, 0, 1))") == 1
     assert value("INTERSECTS(CIRCLE(0.5, 0, 1), CIRCLE(358.4, 0, 1))") == 0
     assert value("INTERSECTS(POINT(0.5, 0), BOX(0, 0, 2, 2))") == 1
@@ -153,6 +177,29 @@ def test_an_unknown_position_is_neither_inside_nor_outside(engine: Engine) -> No
     for value, count in ((1, 1), (0, 0)):
         query = f"SELECT ra FROM TAP_UPLOAD.p WHERE CONTAINS(POINT(ra, dec), CIRCLE(1, 1, 5)) = {value}"
         assert len(ask(engine, query, uploads=upload)) == count
+
+
+def test_infinite_positions_are_unknown(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"ra": [1.0, math.inf, 3.0], "dec": [1.0, 2.0, -math.inf]}), tmp_path / "a.parquet")
+    engine = Engine([parquet_table("sky.odd", [tmp_path / "a.parquet"], "ra", "dec")])
+    assert ask(engine, "SELECT ra FROM sky.odd WHERE CONTAINS(POINT(ra, dec), CIRCLE(1, 1, 5)) = 1") == [(1.0,)]
+    distances = "SELECT DISTANCE(ra, dec, 1, 1), CONTAINS(POINT(ra, dec), BOX(1, 1, 2, 2)) FROM sky.odd"
+    assert ask(engine, distances) == [(0.0, 1), (None, None), (None, None)]
+
+
+def test_only_what_is_compared_with_one_is_skipped(engine: Engine) -> None:
+    inside = "CONTAINS(POINT(flux, dec), CIRCLE(1, 1, 1))"
+    known = ids(engine, f"{inside} = 1", "plain")
+    unknown = ids(engine, "flux IS NULL", "plain")
+    assert ids(engine, f"COALESCE({inside}, 1) = 1", "plain") == known | unknown
+    assert ids(engine, f"{inside} = 01", "plain") == known
+    assert ids(engine, f"{inside} <> 00", "plain") == known
+
+
+def test_positions_by_other_names_are_found(engine: Engine) -> None:
+    query = "SELECT id FROM sky.{} AS s{} WHERE CONTAINS(POINT({}), CIRCLE(20, 10, 9)) = 1 ORDER BY id"
+    swapped = ask(engine, query.format("plain", "", "dec, ra"))
+    assert ask(engine, query.format("indexed", " (id, dec, ra, flux, band)", "ra, dec")) == swapped != []
 
 
 def test_positions_are_matched_as_astropy_does(engine: Engine) -> None:

@@ -104,6 +104,14 @@ def test_circles_and_outlines(engine: Engine, polygons: list[ConvexPolygon], pla
     assert (counts > 0).all()
 
 
+def test_what_is_far_from_a_corner_is_still_inside() -> None:
+    data = pa.table({"s_region": ["POLYGON ICRS 300 -40 60 -40 60 40 300 40"]})
+    metadata = [ColumnMetadata("s_region", ucd="pos.outline;obs.field")]
+    engine = Engine([memory_table("sky.images", data, metadata=metadata)])
+    for ra, is_inside in ((-55, 1), (55, 1), (125, 0), (235, 0), (180, 0)):
+        assert ask(engine, f"SELECT CONTAINS(POINT({ra}, 0), s_region) FROM sky.images") == [(is_inside,)]
+
+
 def test_positions_of_another_table_are_matched(engine: Engine, polygons: list[ConvexPolygon]) -> None:
     centers = [LonLat(polygon.getCentroid()) for polygon in polygons]
     upload = pa.table(

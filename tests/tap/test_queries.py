@@ -1,13 +1,16 @@
 """Queries that are to be answered: those of Rubin's documents, and the parts of ADQL."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from forcedphot.tap.engine import Engine
-from forcedphot.tap.tables import ColumnMetadata, memory_table
+from forcedphot.tap.errors import QueryError
+from forcedphot.tap.tables import ColumnMetadata, memory_table, parquet_table
 
 from .conftest import ask
 
@@ -122,11 +125,47 @@ def test_sub_queries(engine: Engine) -> None:
 
 def test_joins(engine: Engine) -> None:
     assert ask(engine, "SELECT COUNT(*) FROM sky.plain JOIN sky.indexed USING (id)") == [(16004,)]
+    assert ask(engine, 'SELECT COUNT(*) FROM "sky.plain" JOIN "sky"."indexed" USING (id)') == [(16004,)]
     join = "sky.plain a LEFT OUTER JOIN sky.indexed b ON a.id = b.id AND b.id > 1"
     outer = f"SELECT a.id, b.id FROM {join} WHERE a.id < 3"
     assert sorted(ask(engine, outer), key=str) == [(0, None), (1, None), (2, 2)]
     comma = "SELECT COUNT(*) FROM sky.plain AS a, sky.indexed AS b WHERE a.id = b.id AND a.id < 5"
     assert ask(engine, comma) == [(5,)]
+
+
+def test_natural_joins_are_by_the_columns_that_are_seen(tmp_path: Path) -> None:
+    number = np.arange(5.0)
+    columns = {
+        "Source": {"visit": number, "coord_ra": number, "coord_dec": number},
+        "Visit": {"visit": number, "ra": number + 1, "dec": number + 1},
+        "Object": {"id": number, "x": number, "y": number},
+    }
+    for name, values in columns.items():
+        pq.write_table(pa.table(values), tmp_path / name)
+    engine = Engine([parquet_table(f"dp1.{name}", [tmp_path / name], *[*columns[name]][1:]) for name in columns])
+    joined = ask(engine, "SELECT * FROM dp1.Source NATURAL JOIN dp1.Visit ORDER BY visit")
+    assert joined == [(n, n, n, n + 1, n + 1) for n in number.tolist()]
+    outer = (
+        "SELECT COUNT(*), COUNT(dec) FROM dp1.Source NATURAL LEFT JOIN (SELECT * FROM dp1.Visit WHERE visit < 2) v"
+    )
+    assert ask(engine, outer) == [(5, 2)]
+    with pytest.raises(QueryError, match="columns in common"):
+        engine.query("SELECT * FROM dp1.Source NATURAL JOIN dp1.Object")
+
+
+def test_names_of_folders_are_no_columns(tmp_path: Path) -> None:
+    file = tmp_path / "id=7" / "a.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.table({"id": [1, 2]}), file)
+    assert ask(Engine([parquet_table("sky.few", [file])]), "SELECT id FROM sky.few") == [(1,), (2,)]
+
+
+def test_results_are_ordered_by_their_columns_or_else_the_tables(engine: Engine) -> None:
+    query = "SELECT TOP 1 a.id, -a.id AS ra FROM sky.plain a JOIN sky.indexed b ON a.id = b.id ORDER BY {}"
+    assert ask(engine, query.format("id")) == [(0, 0)]
+    assert ask(engine, query.format("ra")) == [(16003, -16003)]
+    (smallest,) = ask(engine, "SELECT TOP 1 id FROM sky.plain ORDER BY -ra DESC, id")
+    assert ask(engine, query.format("-a.ra DESC, id"))[0][0] == smallest[0]
 
 
 def test_values(engine: Engine) -> None:
@@ -136,10 +175,15 @@ def test_values(engine: Engine) -> None:
     assert value("LOG(EXP(2.0))") == pytest.approx(2.0)
     assert value("LOG10(1000) + LOG10(-1)") is None
     assert value("SQRT(-flux)") is None
+    assert value("POWER(id - 11, -1) + 1") is None
+    assert value("POWER(-2, 3) + POWER(id - 11, 0)") == -7
+    assert value("SIN(POWER(10, 400))") is None
+    assert 0 <= float(str(value("RAND(5)"))) < 1
     assert value("MOD(id, 4) + POWER(2, 3) + ABS(-1)") == 12
     assert value("ROUND(PI(), 2) + TRUNCATE(2.789, 1)") == pytest.approx(5.84)
     assert value("CAST(flux AS INTEGER)") in (5, 6)
     assert value("CAST(id AS VARCHAR) || '-' || UPPER(band) || LOWER('A')") == "11-Ya"
+    assert value("CAST('abcdef' AS VARCHAR(3)) || CAST(id AS CHAR(10))") == "abc11"
     assert value("id / 2") == 5.5
     assert value("0.123456789012345678 * 0.123456789012345678") == pytest.approx(0.015241578753238836)
     assert value("id / 0") is None

@@ -7,7 +7,7 @@ from sqlglot import exp
 from sqlglot.generators.duckdb import DuckDBGenerator
 
 from . import shapes
-from .dialect import parse, place, type_name
+from .dialect import is_literal, parse, place, type_name
 from .errors import QueryError, suggestion
 from .functions import AGGREGATES, FUNCTIONS, GEOMETRY
 from .matching import CONDITION, match_by_pixels
@@ -28,14 +28,11 @@ class Translation:
         What is known of the result's columns.
     tables
         The tables that are read.
-    row_limit
-        At most so many rows are the answer; None if the query names no limit of its own.
     """
 
     sql: str
     columns: tuple[ColumnMetadata, ...]
     tables: tuple[TableSource, ...]
-    row_limit: int | None
 
 
 def translate(text: str, tables: Mapping[str, TableSource], max_rows: int | None = None) -> Translation:
@@ -61,13 +58,12 @@ def translate(text: str, tables: Mapping[str, TableSource], max_rows: int | None
         columns = resolver.resolve(tree)
         match_by_pixels(tree, resolver.used)
         own_limit = tree.args.get("limit")
-        row_limit = int(own_limit.expression.name) if own_limit else None
-        if max_rows is not None and (row_limit is None or row_limit > max_rows):
+        if max_rows is not None and (own_limit is None or int(own_limit.expression.name) > max_rows):
             tree.set("limit", exp.Limit(expression=exp.Literal.number(max_rows)))
         sql = _Generator(dialect="duckdb", identify=True, comments=False).generate(tree, copy=False)
     except RecursionError:
         raise QueryError("the query is nested too deeply") from None
-    return Translation(sql, tuple(columns.values()), tuple(resolver.used.values()), row_limit)
+    return Translation(sql, tuple(columns.values()), tuple(resolver.used.values()))
 
 
 class _Generator(DuckDBGenerator):
@@ -79,7 +75,9 @@ class _Generator(DuckDBGenerator):
         return f"{text}e0" if not expression.is_string and "." in text and "e" not in text.lower() else text
 
     def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:  # noqa: ARG002
-        return f"CAST({self.sql(expression, 'this')} AS {type_name(expression.to)})"
+        text = f"CAST({self.sql(expression, 'this')} AS {type_name(expression.to)})"
+        # the database takes no notice of a length
+        return f"left({text}, {expression.to.expressions[0].name})" if expression.to.expressions else text
 
     def div_sql(self, expression: exp.Div) -> str:
         return str(self.binary(expression, "/"))
@@ -136,7 +134,7 @@ class _Generator(DuckDBGenerator):
             (expression.this, expression.expression),
             (expression.expression, expression.this),
         ):
-            if _calls(call, "contains", "intersects") and isinstance(number, exp.Literal) and number.name in "01":
+            if _calls(call, "contains", "intersects") and is_literal(number, "0", "1"):
                 condition = _by_pixels(expression, self._condition(call))
                 return condition if (number.name == "1") == (sign == "=") else f"NOT {condition}"
         return str(self.binary(expression, sign))

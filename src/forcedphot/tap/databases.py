@@ -103,8 +103,9 @@ def _define(table: TableSource, connection: "duckdb.DuckDBPyConnection") -> None
     selection, target = _selection(table), _target(table)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(table.name.partition('.')[0])}")
     if table.data is None:
-        rows = f"read_parquet({_list([str(file.absolute()) for file in table.files])})"
-        connection.execute(f"CREATE VIEW {target} AS SELECT {selection} FROM {rows}")  # noqa: S608
+        # folders called name=value would become columns, in the place of those of the files
+        rows = f"{_list([str(file.absolute()) for file in table.files])}, hive_partitioning = false"
+        connection.execute(f"CREATE VIEW {target} AS SELECT {selection} FROM read_parquet({rows})")  # noqa: S608
         return
     connection.register("new_rows", table.data)
     connection.execute(f"CREATE TABLE {target} AS SELECT {selection} FROM new_rows")  # noqa: S608
@@ -144,12 +145,17 @@ def _connect(threads: int, memory_mib: int) -> "duckdb.DuckDBPyConnection":
 
 
 def _selection(table: TableSource) -> str:
-    """List a table's columns; NaN is made NULL, as it is in Rubin's databases: it is in no range."""
+    """List a table's columns; NaN is made NULL, as it is in Rubin's databases: it is in no range.
+
+    So are positions that are infinite, as the database refuses a whole query over the sine of one.
+    """
     parts = []
-    for column in table.columns.values():
+    angles = {column.lower() for column in (table.ra, table.dec) if column is not None}
+    for lower, column in table.columns.items():
         name = _quoted(column.name)
+        is_value = f"isfinite({name})" if lower in angles else f"NOT isnan({name})"
         is_float = column.datatype in _FLOATS
-        parts.append(f"CASE WHEN NOT isnan({name}) THEN {name} END AS {name}" if is_float else name)
+        parts.append(f"CASE WHEN {is_value} THEN {name} END AS {name}" if is_float else name)
     if table.files and table.ra is not None and table.dec is not None:
         parts.append(f"{_quoted(table.columns[table.dec.lower()].name)} AS {RAW_DEC}")
     if table.has_index:

@@ -1,6 +1,8 @@
 """The grammar of ADQL 2.1 on sqlglot's parser: text becomes a tree that holds nothing but one query."""
 
 import itertools
+import math
+import re
 from typing import Any, ClassVar
 
 from sqlglot import exp, parser, tokens
@@ -99,6 +101,8 @@ _CLAUSES = frozenset(
 )
 """Words that begin a clause or end a list."""
 
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+
 
 class Adql(Dialect):
     """ADQL: no statement but a query, and no function that the parser would treat in its own way."""
@@ -125,6 +129,7 @@ class Adql(Dialect):
     class Parser(parser.Parser):
         """Queries only; all functions but CAST stay calls by name, which are looked up in an allow-list."""
 
+        JOINS_HAVE_EQUAL_PRECEDENCE: ClassVar[bool] = True  # tells commas from joins that lack their condition
         STATEMENT_PARSERS: ClassVar[dict[Any, Any]] = {}
         FUNCTIONS: ClassVar[dict[Any, Any]] = {}
         FUNCTION_PARSERS: ClassVar[dict[Any, Any]] = {"CAST": parser.Parser.FUNCTION_PARSERS["CAST"]}
@@ -146,7 +151,7 @@ def parse(text: str) -> exp.Query:
         raise QueryError(f"the query has {len(text)} characters; at most {MAX_CHARACTERS} are allowed")
     try:
         words = Adql().tokenize(text)
-        _check_words(words)
+        _check_words(words, text)
         trees = Adql().parser().parse(words, text)
         if len(trees) != 1 or trees[0] is None:
             second = next((word for word in words if word.token_type is TokenType.SEMICOLON), None)
@@ -184,6 +189,11 @@ def place(node: exp.Expr) -> Place | None:
     return Place(first["line"], first["col"] - (first["end"] - first["start"]))
 
 
+def is_literal(node: exp.Expr, *numbers: str) -> bool:
+    """Tell whether a node is one of some numbers, as the query writes it."""
+    return isinstance(node, exp.Literal) and not node.is_string and node.name in numbers
+
+
 def type_name(node: exp.DataType) -> str:
     """Return the database's name of a type that CAST knows."""
     return _TYPES[node.this]
@@ -200,8 +210,8 @@ def _open_quote(text: str) -> Place:
     return Place(before.count("\n") + 1, position - before.rfind("\n"))
 
 
-def _check_words(words: list[Token]) -> None:
-    """Refuse what would exhaust the parser, and commas that it would overlook."""
+def _check_words(words: list[Token], text: str) -> None:
+    """Refuse what would exhaust the parser, and commas and ends of numbers that it would overlook."""
     depth = 0
     for word, following in itertools.zip_longest(words, words[1:]):
         if word.token_type is TokenType.L_PAREN:
@@ -210,6 +220,11 @@ def _check_words(words: list[Token]) -> None:
             depth -= 1
         elif word.token_type is TokenType.COMMA and (following is None or following.token_type in _CLAUSES):
             raise QueryError("expected one more item after the comma", _place_of(word))
+        elif word.token_type is TokenType.NUMBER:
+            after = text[word.end + 1 : word.end + 2]
+            found = word.text + after * after.isidentifier()
+            if not _NUMBER.fullmatch(found) or not math.isfinite(float(found)):
+                raise QueryError(f"expected a number, found {found!r}", _place_of(word))
         if depth > MAX_DEPTH:
             raise QueryError(f"parentheses are nested more than {MAX_DEPTH} deep", _place_of(word))
 
@@ -247,6 +262,10 @@ def _fault(node: exp.Expr) -> str | None:
         return f"{arguments['kind']} JOIN is not part of ADQL"
     if isinstance(node, exp.Join) and (arguments.get("side") or "").upper() not in ("", "LEFT", "RIGHT", "FULL"):
         return f"{arguments['side']} JOIN is not part of ADQL"
+    if isinstance(node, exp.Join) and not arguments.get("method"):
+        has_condition = bool(arguments.get("on") or arguments.get("using"))
+        if has_condition == ((arguments.get("kind") or "").upper() == "CROSS"):
+            return "CROSS JOIN has no condition" if has_condition else "JOIN needs a condition: ON or USING"
     if isinstance(node, exp.DataType) and (node.this not in _TYPES or arguments.get("nested")):
         return f"CAST knows the types {', '.join(sorted(set(_TYPES.values())))}"
     if isinstance(node, exp.SetOperation) and (arguments.get("by_name") or arguments.get("on")):

@@ -38,8 +38,8 @@ FUNCTIONS = {
     "avg": _one("avg({0})"),
     "ceiling": _one("ceil({0})"),
     "coalesce": Function(1, 100, "coalesce({all})"),
-    "cos": _one("cos({0})"),
-    "cot": _one("CASE WHEN {0} <> 0 THEN cot({0}) END"),
+    "cos": _one("CASE WHEN isfinite({0}) THEN cos({0}) END"),
+    "cot": _one("CASE WHEN {0} <> 0 AND isfinite({0}) THEN cot({0}) END"),
     "count": _one("count({0})"),
     "degrees": _one("degrees({0})"),
     "exp": _one("exp({0})"),
@@ -51,19 +51,21 @@ FUNCTIONS = {
     "min": _one("min({0})"),
     "mod": Function(2, 2, "mod({0}, {1})"),
     "pi": Function(0, 0, "pi()"),
-    "power": Function(2, 2, "CASE WHEN {0} >= 0 OR {1} = floor({1}) THEN pow({0}, {1}) END"),
+    "power": Function(
+        2, 2, "CASE WHEN {0} > 0 OR {0} = 0 AND {1} >= 0 OR {0} < 0 AND {1} = floor({1}) THEN pow({0}, {1}) END"
+    ),
     "radians": _one("radians({0})"),
-    "rand": Function(0, 0, "random()"),
+    "rand": Function(0, 1, "random()"),  # ADQL 2.1 gives its argument no meaning
     "round": Function(1, 2, "round({all})"),
     "scisql_nanojanskytoabmag": _one(_AB_MAGNITUDE),
     "scisql_nanojanskytoabmagsigma": Function(
         2, 2, "CASE WHEN {0} > 0 AND {1} > 0 THEN 2.5e0 / ln(10e0) * {1} / {0} END"
     ),
     "sign": _one("sign({0})"),
-    "sin": _one("sin({0})"),
+    "sin": _one("CASE WHEN isfinite({0}) THEN sin({0}) END"),
     "sqrt": _one("CASE WHEN {0} >= 0 THEN sqrt({0}) END"),
     "sum": _one("sum({0})"),
-    "tan": _one("tan({0})"),
+    "tan": _one("CASE WHEN isfinite({0}) THEN tan({0}) END"),
     "truncate": Function(1, 2, "trunc({all})"),
     "upper": _one("upper({0})"),
 }

@@ -135,7 +135,13 @@ class Resolver:
                 raise QueryError(f"USING names {name.name!r}, which both tables must have", place(name))
             scope.merged[name.name.lower()] = before[name.name.lower()]
         if (join.args.get("method") or "").upper() == "NATURAL":
-            scope.merged.update({name: column for name, column in before.items() if name in new})
+            shared = {name: column for name, column in before.items() if name in new}
+            if not shared:
+                raise QueryError("NATURAL JOIN takes tables with columns in common; these have none", place(join))
+            scope.merged.update(shared)
+            # left to itself, the database would join by the columns that queries cannot see, too
+            join.set("method", None)
+            join.set("using", [exp.to_identifier(column.name, quoted=True) for column in shared.values()])
 
     def _add(self, scope: Scope, node: exp.Expr, common: Mapping[str, Columns]) -> None:
         """Add a table, a sub-query or a join in parentheses."""
@@ -154,6 +160,8 @@ class Resolver:
             raise QueryError("expected a table or a sub-query", place(node))
         if node.args.get("alias"):
             columns = _renamed(columns, node.args["alias"])
+            if node.args["alias"].args.get("columns"):
+                source = None  # which is the position by these names is not known
         if any(alias.lower() == other.lower() for other in scope.tables):
             raise QueryError(f"two tables are called {alias}; name one of them with AS", place(node))
         scope.tables[alias] = columns, source
@@ -171,6 +179,9 @@ class Resolver:
             known = (table.name for table in self._tables.values())
             raise QueryError(f"there is no table {written!r}; {suggestion(written, known)}", place(node))
         self.used[table.name.lower()] = table
+        if not node.db:  # schema and table are in one pair of quotation marks
+            for part, name in zip(("db", "this"), table.name.split(".", 1), strict=True):
+                node.set(part, exp.to_identifier(name, quoted=True))
         alias = node.alias or node.name
         if not node.alias:
             node.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
@@ -204,8 +215,7 @@ def _resolve_column(node: exp.Column, scope: Scope) -> None:
         raise QueryError(
             f"no table of this query is called {node.table!r}; {suggestion(table, known)}", place(node)
         )
-    is_late = node.find_ancestor(exp.Order, exp.Group, exp.Having, exp.Select)
-    if table is None and name in scope.outputs and isinstance(is_late, exp.Order):
+    if table is None and name in scope.outputs and isinstance(node.parent, exp.Ordered):
         return
     found = scope.find(name, table)
     if not found:

@@ -1,12 +1,13 @@
 """The shapes of a query: what POINT, CIRCLE, BOX and POLYGON are given, checked, with their places for errors."""
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from .dialect import place
+from .dialect import is_literal, place
 from .errors import QueryError
 from .scopes import RAW_DEC
 from .shapes import Circle, Outline, Point, Polygon, Shape, Value, centroid
@@ -90,7 +91,9 @@ class ShapeReader:
             raise QueryError(f"the unit of {value.name} is not known", place(value))
         try:
             own, other = units.Unit(resolved.column.unit), units.Unit(wanted.name)
-            factor = float((1.0 * own).to_value(other))
+            if not (isinstance(own, units.UnitBase) and isinstance(other, units.UnitBase)):
+                raise units.UnitConversionError("magnitudes and fluxes differ by more than a factor")
+            factor = float(own.to(other))
         except (ValueError, TypeError, units.UnitConversionError):
             message = (
                 f"{resolved.column.name} is in {resolved.column.unit}, which is not converted to {wanted.name!r}"
@@ -111,7 +114,8 @@ class ShapeReader:
             left, right = self.constant(node.this), self.constant(node.expression)
             if left is None or right is None or (isinstance(node, exp.Div) and right == 0):
                 return None
-            return _OPERATORS[type(node)](left, right)
+            value = _OPERATORS[type(node)](left, right)
+            return value if math.isfinite(value) else None
         return None
 
     def _value(self, node: exp.Expr) -> Value:
@@ -240,8 +244,9 @@ def _wants_truth(comparison: exp.Expr | None, name: str) -> bool:
     """Tell ``CONTAINS(...) = 1`` and ``DISTANCE(...) < r`` from other comparisons."""
     if name == "distance":
         return isinstance(comparison, exp.LT | exp.LTE | exp.GT | exp.GTE)
-    sides = (comparison.this, comparison.expression) if isinstance(comparison, exp.EQ) else ()
-    return any(isinstance(side, exp.Literal) and side.name == "1" for side in sides)
+    if name not in ("contains", "intersects") or not isinstance(comparison, exp.EQ):
+        return False
+    return is_literal(comparison.this, "1") or is_literal(comparison.expression, "1")
 
 
 def _is_outline(column: exp.Column) -> bool:

@@ -27,7 +27,7 @@ DEFINITIONS = (
         + cos(radians(dec0)) * cos(radians(dec)) * cos(radians(ra - ra0))""",
     """CREATE MACRO side_crosses(east1, north1, east2, north2) AS
         (north1 > 0) <> (north2 > 0)
-        AND 0 < east1 - (east2 - east1) * north1 / (north2 - north1)""",
+        AND 0 < (east1 * north2 - east2 * north1) / (north2 - north1)""",
     """CREATE MACRO seen_vertices(words, ra0, dec0) AS CASE
         WHEN len(words) >= 8 AND len(words) % 2 = 0
             AND list_count(list_transform(words[3:], lambda word: TRY_CAST(word AS DOUBLE))) = len(words) - 2
@@ -38,12 +38,12 @@ DEFINITIONS = (
                 'toward': sky_toward(ra0, dec0, place[1], place[2])})[1]) END""",
     """CREATE MACRO in_outline(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN list_transform(
         [seen_vertices(string_split(outline, ' '), ra, dec)], lambda seen:
-            list_min(list_transform(seen, lambda vertex: vertex.toward)) > 0
+            list_sum(list_transform(seen, lambda vertex: vertex.toward)) > 0
             AND list_sum(list_transform(range(1, len(seen) + 1), lambda i: CAST(side_crosses(
-                seen[i].east / seen[i].toward,
-                seen[i].north / seen[i].toward,
-                seen[i % len(seen) + 1].east / seen[i % len(seen) + 1].toward,
-                seen[i % len(seen) + 1].north / seen[i % len(seen) + 1].toward) AS INTEGER))) % 2 = 1)[1] END""",
+                seen[i].east,
+                seen[i].north,
+                seen[i % len(seen) + 1].east,
+                seen[i % len(seen) + 1].north) AS INTEGER))) % 2 = 1)[1] END""",
     """CREATE MACRO angle_between(across, along) AS degrees(abs(atan2(across, along)))""",
     """CREATE MACRO side_distance(east1, north1, toward1, east2, north2, toward2) AS list_transform([{
             'east': north1 * toward2 - toward1 * north2,
@@ -68,7 +68,8 @@ DEFINITIONS = (
 The distance is Vincenty's, which loses no digits near 0 or 180 degrees. ``sky_east``, ``sky_north`` and
 ``sky_toward`` are the parts of a direction, seen from another: divided by the last, the first two are the
 gnomonic projection, in which great circles are straight. ``side_distance`` is how far the side between two such
-directions is. ``in_outline``, ``rim_distance`` and ``farthest_vertex`` read polygons from texts.
+directions is. ``side_crosses`` tells whether that side crosses the half circle from the position to its
+opposite, through the east. ``in_outline``, ``rim_distance`` and ``farthest_vertex`` read polygons from texts.
 """
 
 _MARGIN_DEG = 1e-9
@@ -210,7 +211,8 @@ def contains_sql(outer: Region, inner: Shape) -> str:
             return within_sql(inner, outer.center, outer.radius)
         if isinstance(inner, Circle):
             margin = Value(f"({outer.radius.sql} - {inner.radius.sql})", _difference(outer.radius, inner.radius))
-            return within_sql(inner.center, outer.center, margin)
+            is_all = outer.radius.constant == 180
+            return within_sql(inner.center, outer.center, outer.radius if is_all else margin)
         if outer.radius.constant is None or outer.radius.constant > 90:
             raise NotImplementedError("a polygon in a circle whose radius is not a number of at most 90 degrees")
         if isinstance(inner, Outline):
@@ -346,20 +348,18 @@ def _polygon_area(polygon: Polygon) -> float:
 def _in_polygon_sql(polygon: Polygon, point: Point) -> str:
     """Count the sides that a line from the position crosses: it is inside if they are odd in number.
 
-    A constant polygon is projected around its middle once; else the polygon of each row around the position.
+    A constant polygon is projected around its middle once. Else the line goes from the position to its opposite,
+    one of which is inside if the sides are odd in number: the position, if it has the polygon's middle before it.
     """
     vectors = polygon.constants
     if vectors is not None and not point.constant:
         return _in_constant_polygon_sql(vectors, point)
-    seen = [
-        tuple(f"sky_{part}({point.sql}, {vertex.sql})" for part in ("east", "north", "toward"))
-        for vertex in polygon.vertices
-    ]
-    projected = [f"{east} / {toward}, {north} / {toward}" for east, north, toward in seen]
-    sides = zip(projected, [*projected[1:], projected[0]], strict=True)
+    pairs = [f"{point.sql}, {vertex.sql}" for vertex in polygon.vertices]
+    seen = [f"sky_east({pair}), sky_north({pair})" for pair in pairs]
+    sides = zip(seen, [*seen[1:], seen[0]], strict=True)
     crossings = " + ".join(f"CAST(side_crosses({first}, {second}) AS INTEGER)" for first, second in sides)
-    in_front = " AND ".join(f"{toward} > 0" for _, _, toward in seen)
-    return f"({in_front} AND ({crossings}) % 2 = 1)"
+    toward = " + ".join(f"sky_toward({pair})" for pair in pairs)
+    return f"({toward} > 0 AND ({crossings}) % 2 = 1)"
 
 
 def _in_constant_polygon_sql(vectors: FloatArray, point: Point) -> str:
@@ -382,6 +382,6 @@ def _in_constant_polygon_sql(vectors: FloatArray, point: Point) -> str:
         slope = float((x2 - x1) / (y2 - y1))
         side = f"{u} < {float(x1)!r} + {slope!r} * ({v} - {float(y1)!r})"
         crossings.append(f"CAST({v} > {low!r} AND {v} <= {high!r} AND {side} AS INTEGER)")
-    radius = math.degrees(math.acos(min(1.0, float(toward.min()))))
+    radius = math.degrees(math.atan(np.hypot(x, y).max()))
     bounds = f"{skip_sql(point, ra0, dec0, radius + _MARGIN_DEG)} AND " if point.can_skip else ""
     return f"({bounds}{depth} > 0 AND ({' + '.join(crossings) or '0'}) % 2 = 1)"
