@@ -142,7 +142,8 @@ def test_natural_joins_are_by_the_columns_that_are_seen(tmp_path: Path) -> None:
     }
     for name, values in columns.items():
         pq.write_table(pa.table(values), tmp_path / name)
-    engine = Engine([parquet_table(f"dp1.{name}", [tmp_path / name], *[*columns[name]][1:]) for name in columns])
+    tables = [parquet_table(f"dp1.{name}", [tmp_path / name], ra, dec) for name, (_, ra, dec) in columns.items()]
+    engine = Engine(tables)
     joined = ask(engine, "SELECT * FROM dp1.Source NATURAL JOIN dp1.Visit ORDER BY visit")
     assert joined == [(n, n, n, n + 1, n + 1) for n in number.tolist()]
     outer = (
