@@ -15,7 +15,8 @@ from ..conventions import Box
 from ..errors import ExposureError, FileFormatError, ForcedPhotError, RemoteFileError, UnsafeContentError
 from ..exposure import Exposure, FilterLabel
 from . import lsst_images, lsst_images_info
-from .fits_file import BoxError, check_inside
+from .compressed_tiles import check_all_tiles
+from .fits_file import BoxError, check_inside, open_fits
 from .lsst_images_psf import box_for_lsst_images
 from .resources import Source, open_source
 
@@ -115,6 +116,8 @@ def _open_archive(path: str | Path | Source, *, partial: bool) -> Iterator[Reade
 
     try:
         with open_source(path, whole=not partial) as source:
+            with open_fits(source) as hdus:
+                check_all_tiles(hdus)
             source.stream.seek(0)
             # lsst.images is given the content: it would open what a path names in its own ways.
             with open_archive(source.stream, format="fits", partial=partial) as archive:

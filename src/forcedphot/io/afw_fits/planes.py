@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ...conventions import Box
 from ...errors import FileFormatError
 from ...exposure import AstropyWcs, Mask, Wcs
+from ..compressed_tiles import check_tiles
 from ..fits_file import Hdu, only_image
 from ..fits_header import astropy_silent
 from .shuffled_tiles import PIXEL_TYPES, SCALING_CARDS, read_rows
@@ -23,7 +24,7 @@ _MAX_ORIGIN = 2**31
 
 
 def plane_hdus(hdus: Sequence[Hdu]) -> dict[str, Hdu]:
-    """Find the image HDUs of the planes IMAGE, MASK and VARIANCE, as far as the file has them.
+    """Find the image HDUs by name: the planes IMAGE, MASK and VARIANCE, as far as the file has them, and others.
 
     In a file of nothing but one image, this is the IMAGE.
     """
@@ -80,6 +81,7 @@ def pixels(hdu: Hdu, box: Box | None, image: Box) -> npt.NDArray[Any]:
     read = read_rows(hdu, rows.start, rows.stop) if hdu.is_compressed else _stored_rows(hdu, rows)
     if read is not None:
         return np.ascontiguousarray(read[:, columns])
+    check_tiles(hdu)
     if box is None or box == image:
         values = hdu.astropy.data
         del hdu.astropy.data
