@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as npst
 
 from forcedphot.catalog.schema import Field, Schema
 from forcedphot.catalog.source_catalog import SourceCatalog
-from forcedphot.errors import InputTableError, OutputError
+from forcedphot.errors import InputTableError, OutputError, RemoteFileError
 from forcedphot.io.afw_table.writer import write_afw_table
 from forcedphot.io.atomic import atomic_output, check_output
 from forcedphot.io.catalogs import FORMATS, read_catalog, write_catalog
@@ -159,6 +159,12 @@ def test_fits_of_two_tables_gives_the_one_asked_for(table: Table, tmp_path: Path
         assert len(read_catalog(path, hdu=hdu)) == 1
     with pytest.raises(InputTableError, match=r"two\.fits cannot be read as FITS"):
         read_catalog(path, hdu="LONG")
+    one = tmp_path / "one.fits"
+    fits.HDUList(hdus[:2]).writeto(one)
+    for hdu in (0, 7, "LONG"):  # astropy would read the only table there is
+        with pytest.raises(InputTableError, match=rf"one\.fits .* has no table {hdu}; its tables are 1"):
+            read_catalog(one, hdu=hdu)
+    assert len(read_catalog(one, hdu=1)) == len(table)
     write_catalog(table, tmp_path / "one.ecsv")
     with pytest.raises(InputTableError, match="only FITS files"):
         read_catalog(tmp_path / "one.ecsv", hdu=1)
@@ -274,3 +280,23 @@ def test_columns_of_the_pipelines_that_are_no_table_columns_are_left_out(tmp_pat
     schema = Schema([Field("id", "int64"), Field("ragged", "float32", size=0)])
     write_afw_table(SourceCatalog(schema, schema.allocate(2)), tmp_path / "catalog.fits")
     assert read_catalog(tmp_path / "catalog.fits").colnames == ["id"]
+
+
+def test_votables_lead_nowhere(table: Table, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(bytes(4))
+    stream = f'<STREAM href="{(tmp_path / "secret").as_uri()}"/>'
+    path = tmp_path / "elsewhere.vot"
+    content = (
+        '<?xml version="1.0"?><v:VOTABLE version="1.3" xmlns:v="http://www.ivoa.net/xml/VOTable/v1.3"><v:RESOURCE>'
+        '<v:TABLE nrows="1"><v:FIELD name="a" ID="a" datatype="int"/><v:DATA><v:BINARY>%s</v:BINARY></v:DATA>'
+        "</v:TABLE></v:RESOURCE></v:VOTABLE>"
+    )
+    for text in (content % stream.replace("<", "<v:"), content.replace("v:", "").replace(":v", "") % stream):
+        path.write_text(text)
+        with pytest.raises(
+            RemoteFileError, match=r"elsewhere\.vot has its data at file://.*, which is not fetched"
+        ):
+            read_catalog(path)
+    write_catalog(table, tmp_path / "table.vot")
+    (tmp_path / "packed.vot").write_bytes(gzip.compress((tmp_path / "table.vot").read_bytes()))
+    assert len(read_catalog(tmp_path / "packed.vot")) == len(table)

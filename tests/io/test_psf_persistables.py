@@ -163,6 +163,8 @@ def test_what_is_not_supported(objects: Any, message: str) -> None:
         (combination(spatialfunctions=[5, 6], dimensions_x=5, center_x=2), "components of other sizes"),
         (combination(spatialfunctions=[5, 6], dimensions_x=2**30), "1073741824 x 3 pixels"),
         (combination(spatialfunctions=[5, 99]), "no object 99"),
+        # One image again and again, which would fill the memory.
+        (combination(**kernel_cards(4001, 4001), components=[3] * 5), "5 components of 4001 x 4001"),
         ({1: ("KernelPsf", {"kernel": 1})}, "kernel of the class KernelPsf"),
         (
             {

@@ -190,6 +190,14 @@ def test_keys_that_take_forever_to_hash_are_refused() -> None:
         read_pickle(data, ())
 
 
+def test_keys_that_have_one_hash_are_refused() -> None:
+    for key in (2**61 - 1, (1, 2**61 - 1), -(2**61)):
+        with pytest.raises(FileFormatError, match="a large integer as a key"):
+            read_pickle(pickle.dumps({key: None}), ())
+    keys = {0: 1, -5: 2, 2**31 - 1: 3, (1, "a"): 4}
+    assert read_pickle(pickle.dumps(keys), ()) == keys
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..conventions import Box, CellGrid, FloatArray
+from ..errors import ExposureError
+
+_MAX_FACTORS = 1000
 
 
 @runtime_checkable
@@ -51,9 +54,24 @@ class ChebyshevField:
 
 @dataclass(frozen=True, slots=True)
 class ProductField:
-    """The product of some fields."""
+    """The product of some fields.
+
+    Raises
+    ------
+    ExposureError
+        If there are absurdly many: products within products, of which a file may describe more than it holds.
+    """
 
     factors: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        if self.n_factors > _MAX_FACTORS:
+            raise ExposureError(f"A field is the product of {self.n_factors} others, which takes too long.")
+
+    @property
+    def n_factors(self) -> int:
+        """How many fields are multiplied, those of products within it included."""
+        return sum(part.n_factors if isinstance(part, ProductField) else 1 for part in self.factors)
 
     def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:
         product = np.ones(np.shape(x))

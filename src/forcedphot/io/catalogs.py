@@ -58,7 +58,7 @@ def read_catalog(path: str | Path, *, hdu: int | str | None = None) -> Table:
     InputTableError
         If there is no such file, it cannot be read, or a column holds Python objects.
     RemoteFileError
-        If it is a remote file that cannot be fetched.
+        If it is a remote file that cannot be fetched, or a VOTable whose data are in another file.
     """
     name = _format(file_name(path))
     if name is None:
@@ -162,9 +162,44 @@ def _read(path: Path, name: str, hdu: int | str | None) -> Table:
         found = find_afw_table(path, hdu)
         if found is not None:
             return _read_afw(path, found)
+        if hdu is not None:
+            hdu = _table_hdu(path, hdu)
+    if name == "votable":
+        _check_votable(path)
     # NaN shall stay NaN, and an empty string empty.
     options: dict[str, Any] = {"mask_invalid": False, "hdu": hdu} if name == "fits" else {}
     return Table.read(path, format=name, **options)
+
+
+def _table_hdu(path: Path, hdu: int | str) -> int:
+    """Return the number of an HDU with a table; instead of one that is not there, astropy would read another."""
+    from .fits_file import open_fits
+
+    with open_fits(path) as hdus:
+        tables = {i: part.name for i, part in enumerate(hdus) if part.is_table and not part.is_compressed}
+    for i, name in tables.items():
+        if hdu == i or str(hdu).upper() == name.upper():
+            return i
+    known = ", ".join(f"{i} {name}".rstrip() for i, name in tables.items()) or "none"
+    raise InputTableError(f"it has no table {hdu}; its tables are {known}")
+
+
+def _check_votable(path: Path) -> None:
+    """Raise if a VOTable has its data elsewhere: astropy would fetch them, from any address or local file."""
+    from xml.parsers import expat
+
+    from astropy.utils.data import get_readable_fileobj
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if tag.rpartition(":")[2] == "STREAM" and "href" in attributes:
+            raise RemoteFileError(
+                f"{path} has its data at {attributes['href']}, which is not fetched; make one file."
+            )
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    with get_readable_fileobj(str(path), encoding="binary") as stream:
+        parser.ParseFile(stream)
 
 
 def _read_afw(path: Path, hdu: int) -> Table:

@@ -22,6 +22,7 @@ from .piff_pickle import read_piff_psf
 
 _MAX_SIDE = 4095
 _MAX_GRID_SIDE = 16_383
+_MAX_COMPONENT_NUMBERS = 2**26
 _KERNELS = frozenset({"AnalyticKernel", "FixedKernel", "LinearCombinationKernel"})
 
 
@@ -138,7 +139,11 @@ def _analytic_kernel(stored: StoredObject) -> Kernel:
 def _linear_combination_kernel(stored: StoredObject) -> Kernel:
     rows = stored.rows()
     width, height = _kernel_dimensions(stored)
-    components = [_fixed(stored, int(i)) for i in rows.array("components")]
+    component_ids = [int(i) for i in rows.array("components")]
+    # They may be one and the same, and a file then describes more than it holds.
+    if len(component_ids) * width * height > _MAX_COMPONENT_NUMBERS:
+        raise FileFormatError(f"a {stored.class_name} has {len(component_ids)} components of {width} x {height}")
+    components = [_fixed(stored, i) for i in component_ids]
     if any(image.shape != (height, width) for image in components):
         raise FileFormatError(f"a {stored.class_name} of {width} x {height} pixels has components of other sizes")
     if "spatialfunctions" in rows:
@@ -149,7 +154,10 @@ def _linear_combination_kernel(stored: StoredObject) -> Kernel:
         raise FileFormatError(
             f"a {stored.class_name} has {len(components)} components and {len(polynomials)} amplitudes"
         )
-    coefficients = np.zeros((len(polynomials), max(len(polynomial) for polynomial in polynomials)))
+    n_terms = max(len(polynomial) for polynomial in polynomials)
+    if len(polynomials) * n_terms > _MAX_COMPONENT_NUMBERS:
+        raise FileFormatError(f"a {stored.class_name} has {len(polynomials)} polynomials of {n_terms} terms")
+    coefficients = np.zeros((len(polynomials), n_terms))
     for row, polynomial in zip(coefficients, polynomials, strict=True):
         row[: len(polynomial)] = polynomial
     return Kernel(np.array(components), coefficients)

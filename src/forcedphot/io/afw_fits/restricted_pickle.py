@@ -17,6 +17,7 @@ from ...errors import FileFormatError, UnsafeContentError
 _MARK = object()
 _MAX_INTEGER_BYTES = 16
 _MAX_KEY_PARTS = 4
+_MAX_KEY = 1 << 31
 _KEY_TYPES = (str, int, bytes, type(None))
 
 
@@ -303,10 +304,15 @@ class _Interpreter:
 
 
 def _check_key(key: Any) -> None:
-    """Raise if a key cannot be hashed fast: long tuples again and again, nested ones in exponential time."""
+    """Raise if a key cannot be hashed fast: long tuples again and again, nested ones in exponential time.
+
+    Large integers may be chosen so that all have one hash, which takes the square of their number.
+    """
     parts = key if isinstance(key, tuple) and len(key) <= _MAX_KEY_PARTS else (key,)
     if not all(isinstance(part, _KEY_TYPES) for part in parts):
         raise FileFormatError(f"A pickle has a dict with a key of type {type(key).__name__}.")
+    if any(isinstance(part, int) and abs(part) >= _MAX_KEY for part in parts):
+        raise FileFormatError("A pickle has a dict with a large integer as a key.")
 
 
 _UINT2, _UINT4, _UINT8, _INT4, _FLOAT8 = (Struct(form) for form in ("<H", "<I", "<Q", "<i", ">d"))
