@@ -206,6 +206,16 @@ def test_what_fits_cannot_hold_is_refused(tmp_path: Path, change: dict[str, Any]
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_columns_than_fits_has(tmp_path: Path) -> None:
+    flags = [Field(f"flag_{i}", "bool", "a flag") for i in range(1100)]
+    schema = Schema([*flags, *(Field(f"c{i}", "uint8") for i in range(998))])
+    catalog = SourceCatalog(schema, schema.allocate(2), kind="BASE")
+    assert_same(there_and_back(catalog, tmp_path), catalog)
+    more = catalog.with_columns({Field("last", "uint8"): np.zeros(2, np.uint8)})
+    with pytest.raises(OutputError, match="at most 999 columns besides flags; last is one more"):
+        write_afw_table(more, tmp_path / "more.fits")
+
+
 def test_cards_of_the_table_are_no_metadata(tmp_path: Path) -> None:
     schema = Schema([Field("id", "int64")])
     catalog = SourceCatalog(

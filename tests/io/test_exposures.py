@@ -343,6 +343,16 @@ def test_box_outside(golden: Golden, file: str, change: tuple[int, int, int, int
         Exposure.read(path, bbox=box)
 
 
+@pytest.mark.parametrize("box", [(0, 0, 5, 5), Box(0.5, 0, 5, 5), Box(0, 0, np.float64(5), 5)])  # type: ignore[arg-type]
+def test_what_is_no_box(golden: Golden, box: Any) -> None:
+    for file in ("driver/kernel_psf/exposure.fits", "dp2/visit_gaussian/visit_image.fits"):
+        for read in (Exposure.read, lambda path, bbox: Exposure.read_component(path, "image", bbox=bbox)):
+            with pytest.raises(
+                ExposureError, match=r"is a forcedphot\.conventions\.Box, not a tuple|has whole pixels"
+            ):
+                read(golden(file), bbox=box)
+
+
 def test_the_corners_of_an_image(golden: Golden) -> None:
     path = golden("exposures/piff_compressed.fits")
     whole = Exposure.read(path)

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from forcedphot.conventions import Box
-from forcedphot.errors import FileFormatError
+from forcedphot.errors import ExposureError, FileFormatError
 from forcedphot.exposure import (
     AstropyWcs,
     CoaddInputs,
@@ -23,7 +23,7 @@ from forcedphot.exposure import (
 from forcedphot.io.afw_fits.archive import Archive, UnsupportedObjectError
 from forcedphot.io.afw_fits.persistables import PERSISTABLES
 from forcedphot.io.afw_fits.reader import read_afw_component, read_afw_exposure
-from forcedphot.io.afw_fits.visit_cards import visit_info
+from forcedphot.io.afw_fits.visit_cards import photo_calib, visit_info
 
 from . import fits_in_memory
 
@@ -183,6 +183,17 @@ def test_product_that_contains_itself() -> None:
         stored("ProductBoundedField", {"id": np.array([1])}).read(1, ProductField)
 
 
+def test_products_within_products_are_counted() -> None:
+    box = {"bbox_min_x": 0, "bbox_min_y": 0, "bbox_max_x": 9, "bbox_max_y": 9}
+    others: list[tuple[int, str, Table]] = []
+    others += [(i, "ProductBoundedField", {"id": np.array([i + 1, i + 1])}) for i in range(2, 40)]
+    others.append((40, "ChebyshevBoundedField", {"order_x": 0, **box, "coefficients": np.array([[1.0]])}))
+    archive = stored("ProductBoundedField", {"id": np.array([2, 2])}, others=others)
+    with pytest.raises(ExposureError, match="the product of 1024 others"):
+        archive.read(1, ProductField)
+    assert archive.read(32, ProductField).n_factors == 256
+
+
 def test_product_of_nothing() -> None:
     with pytest.raises(FileFormatError, match="no factors"):
         stored("ProductBoundedField", {"id": np.zeros(0, np.int64)}).read(1, ProductField)
@@ -197,6 +208,18 @@ def test_photo_calib_in_maggies() -> None:
     assert constant.field is None
     varying = stored("PhotoCalib", table | {"flags": {"isConstant": False}}, others=[field]).read(1, PhotoCalib)
     assert varying.scale(np.zeros(1), np.zeros(1))[0] == pytest.approx(2 * constant.mean)
+
+
+@pytest.mark.parametrize("mean", [0.0, -1.0, math.nan, math.inf])
+def test_photo_calib_of_images_that_were_never_calibrated(mean: float) -> None:
+    table = {"version": 1, "calibrationMean": mean, "calibrationErr": 0.0, "field": 0}
+    with pytest.raises(UnsupportedObjectError, match=f"PhotoCalib cannot be read where the mean is {mean}"):
+        stored("PhotoCalib", table | {"flags": {"isConstant": True}}).read(1, PhotoCalib)
+
+
+@pytest.mark.parametrize("flux", [0.0, -1.0, "bright", None, 1e-320])
+def test_fluxes_of_magnitude_0_that_are_none(flux: Any) -> None:
+    assert photo_calib(fits.Header({"FLUXMAG0": flux})) is None
 
 
 def test_calib() -> None:

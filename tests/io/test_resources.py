@@ -1,6 +1,8 @@
 """Files named by URIs: what is fetched of them, and what is said where that fails."""
 
+import errno
 import gzip
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -192,6 +194,18 @@ def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert source.size == 3_000_009
     monkeypatch.setattr(resources, "_MAX_UNPACKED_BYTES", 2_000_000)
     with pytest.raises(FileFormatError, match=r"exposure\.fits\.gz unpacks to more"):
+        Exposure.read(path)
+
+
+def test_no_space_to_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "exposure.fits.gz"
+    path.write_bytes(gzip.compress(b"SIMPLE  ="))
+    monkeypatch.setattr(resources, "TemporaryFile", Full)
+    with pytest.raises(FileFormatError, match=r"exposure\.fits\.gz cannot be unpacked into .*: No space left"):
         Exposure.read(path)
 
 

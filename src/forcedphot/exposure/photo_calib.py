@@ -1,5 +1,6 @@
 """PhotoCalib: from an image's own unit to nanojansky and AB magnitudes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..conventions import AB_ZERO_POINT_NJY, FloatArray
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ExposureError
 from .fields import Field
 
 AB_ZERO_NJY = 10.0 ** (-48.6 / 2.5) * 1e32
@@ -44,11 +45,20 @@ class PhotoCalib:
         Its 1-sigma error; enters the error of calibrated fluxes.
     field
         Calibration as a function of position, used instead of the mean where given.
+
+    Raises
+    ------
+    ExposureError
+        If the mean is not positive and finite.
     """
 
     mean: float
     mean_err: float = 0.0
     field: Field | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mean < math.inf:
+            raise ExposureError(f"A calibration has a positive mean; this one's is {self.mean} nJy.")
 
     def scale(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the calibration at positions ``x, y`` (pixels, shape (n,)), nJy per unit of the image."""

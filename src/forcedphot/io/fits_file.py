@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, overload
 
+import numpy as np
+
 from ..conventions import Box
 from ..errors import ExposureError, FileFormatError
 from .fits_header import CARD_LENGTH, FitsHeader, astropy_silent
@@ -44,8 +46,14 @@ def check_inside(name: object, box: Box, image: Box) -> None:
     Raises
     ------
     BoxError
-        If not.
+        If not, or if it is no box of whole pixels.
     """
+    if not isinstance(box, Box):
+        raise BoxError(
+            f"The part of an image to read is a forcedphot.conventions.Box, not a {type(box).__name__}."
+        )
+    if not all(isinstance(side, int | np.integer) for side in (box.x0, box.y0, box.width, box.height)):
+        raise BoxError(f"A box has whole pixels; this one has {box!r}.")
     if box.width < 1 or box.height < 1 or box.intersection(image) != box:
         raise BoxError(
             f"The box {box} is not inside the image of {name}, which covers {image}; "

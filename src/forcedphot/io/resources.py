@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ..errors import FileFormatError, InputTableError, RemoteFileError
+from ..errors import FileFormatError, ForcedPhotError, InputTableError, RemoteFileError
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
@@ -215,6 +215,12 @@ def _unpacked(stream: IO[bytes], name: str) -> Iterator[IO[bytes]]:
                         raise FileFormatError(f"{name} unpacks to more than {_MAX_UNPACKED_BYTES} bytes.")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileFormatError(f"{name} cannot be unpacked: {error}; get it again.") from error
+        except ForcedPhotError:
+            raise
+        except OSError as error:
+            raise FileFormatError(
+                f"{name} cannot be unpacked into {gettempdir()}: {error.strerror}; TMPDIR may name another folder."
+            ) from error
         yield unpacked
 
 

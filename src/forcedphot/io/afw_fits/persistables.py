@@ -3,6 +3,7 @@
 A new class is one decorated function here, or in another module that the package imports.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,8 @@ def _photo_calib(stored: StoredObject) -> PhotoCalib:
     # Before there were versions, calibrations were in maggies.
     unit_njy = 1.0 if "version" in rows and rows.integer("version") >= 1 else AB_ZERO_NJY
     mean, mean_err = rows.number("calibrationMean") * unit_njy, rows.number("calibrationErr") * unit_njy
+    if not 0 < mean < math.inf:
+        raise UnsupportedObjectError(stored.class_name, f" where the mean is {mean}")
     # A constant calibration has a field too; it says no more than the mean.
     if rows.flag("isConstant"):
         return PhotoCalib(mean, mean_err)

@@ -105,11 +105,9 @@ def filter_label(header: FitsHeader) -> FilterLabel | None:
 
 def photo_calib(header: FitsHeader) -> PhotoCalib | None:
     """Read the calibration of files written before 2019: the flux of magnitude 0; None if it is none."""
-    flux = header.get("FLUXMAG0", 0.0)
-    if not flux > 0:
-        return None
-    mean = AB_ZERO_NJY / flux
-    return PhotoCalib(mean, mean * header.get("FLUXMAG0ERR", 0.0) / flux)
+    flux, flux_err = _number(header.get("FLUXMAG0")), _number(header.get("FLUXMAG0ERR", 0.0))
+    mean = AB_ZERO_NJY / flux if flux > 0 else math.nan
+    return PhotoCalib(mean, mean * flux_err / flux) if 0 < mean < math.inf else None
 
 
 def cards(header: FitsHeader) -> dict[str, Any]:

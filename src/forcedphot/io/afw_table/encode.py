@@ -19,6 +19,7 @@ _STORED = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"
 _UNSIGNED_16 = 32768
 _TEMPLATE_COMMENT = "Field template used by lsst.afw.table"
 _STANDARD_KEY_LENGTH = 8
+_MAX_COLUMNS = 999
 
 type Cards = list[tuple[Any, ...]]
 """Cards to put behind a table's own: key and value, or key, value and comment."""
@@ -36,9 +37,19 @@ class _Table:
         self.heap = bytearray()
 
     def add(self, name: str, form: str, raw: npt.NDArray[np.uint8], comment: str) -> int:
-        """Add a column of bytes, shape (n, width); return its number, from 1."""
+        """Add a column of bytes, shape (n, width); return its number, from 1.
+
+        Raises
+        ------
+        OutputError
+            If FITS has no place for it.
+        """
         self.columns.append(raw)
         number = len(self.columns)
+        if number > _MAX_COLUMNS:
+            raise OutputError(
+                f"A FITS table has at most {_MAX_COLUMNS} columns besides flags; {name} is one more."
+            )
         self.card(f"TTYPE{number}", name, comment)
         self.card(f"TFORM{number}", form, "format of field")
         return number
