@@ -1,16 +1,26 @@
 """NDData and CCDData in and out."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, UnknownUncertainty
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    NDData,
+    StdDevUncertainty,
+    UnknownUncertainty,
+    VarianceUncertainty,
+)
 from astropy.wcs import WCS, Sip
 
 import forcedphot
 from forcedphot import Exposure
 from forcedphot.errors import ExposureError
+from forcedphot.exposure import AstropyWcs
 from forcedphot.io.nddata import exposure_from_nddata, exposure_to_ccddata
 from forcedphot.psf import GaussianPsf
 
@@ -109,3 +119,44 @@ def test_masked_planes_can_be_chosen() -> None:
     assert np.flatnonzero(exposure_to_ccddata(exposure, bad_planes=("CR",)).mask).tolist() == [1]
     with pytest.raises(ExposureError, match="no mask plane 'STREAK'"):
         exposure_to_ccddata(exposure, bad_planes=("STREAK",))
+
+
+@pytest.mark.parametrize("uncertainty", [StdDevUncertainty, VarianceUncertainty, InverseVariance])
+def test_uncertainties_in_other_units_than_the_data(uncertainty: Any) -> None:
+    values, unit = {
+        StdDevUncertainty: (2.0, u.uJy),
+        VarianceUncertainty: (4.0, u.uJy**2),
+        InverseVariance: (0.25, u.uJy**-2),
+    }[uncertainty]
+    data = make_ccddata(uncertainty=uncertainty(np.full((80, 60), values), unit=unit))
+    variance = exposure_from_nddata(data).variance
+    assert variance is not None
+    np.testing.assert_allclose(variance, 4.0e6)  # the data are in nJy
+
+
+def test_any_wcs_and_psf_go_along(golden: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
+    exposure: Any = Exposure.read(golden("driver/piff_pixel/exposure.fits"))
+    assert not isinstance(exposure.wcs, AstropyWcs)
+
+    back = exposure_to_ccddata(exposure)
+
+    x, y = np.array([20.0, 300.0]), np.array([30.0, 200.0])
+    sky = exposure.wcs.pixel_to_sky(x + exposure.x0, y + exposure.y0)
+    np.testing.assert_allclose(back.wcs.all_pix2world(x, y, 0), np.degrees(sky), rtol=0, atol=1e-9)
+    assert "The PiffPsf becomes its kernel image at" in caplog.text
+    again: Any = exposure_from_nddata(back, x0=exposure.x0, y0=exposure.y0)
+    centre = (
+        np.array([exposure.x0 + (exposure.bbox.width - 1) / 2]),
+        np.array([exposure.y0 + (exposure.bbox.height - 1) / 2]),
+    )
+    np.testing.assert_allclose(again.psf.kernel, exposure.psf.kernel_images(*centre).images[0], rtol=0, atol=1e-14)
+
+
+def test_pixels_without_an_inverse_variance_are_bad() -> None:
+    inverse, mask = np.full((80, 60), 0.25), np.zeros((80, 60), dtype=bool)
+    inverse[0, :3] = 0.0, -1.0, np.nan
+    mask[5, 5] = True
+    for given, places in ((None, [0, 1, 2]), (mask, [0, 1, 2, 305])):
+        exposure: Any = exposure_from_nddata(make_ccddata(uncertainty=InverseVariance(inverse), mask=given))
+        assert np.flatnonzero(exposure.mask.array & exposure.mask.bits(["BAD"])).tolist() == places
+        assert np.flatnonzero(np.isinf(exposure.variance)).tolist() == [0, 1, 2]

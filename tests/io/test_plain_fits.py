@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 import forcedphot
 from forcedphot import Exposure
-from forcedphot.conventions import Box
+from forcedphot.conventions import Box, CellGrid
 from forcedphot.errors import ExposureError, FileFormatError
 from forcedphot.exposure import AstropyWcs, ConstantField, Mask, PhotoCalib
-from forcedphot.io.plain_fits import _inverse, _with_bad
-from forcedphot.psf import GaussianPsf, KernelImagePsf
+from forcedphot.io.plain_fits import _with_bad, inverse_of
+from forcedphot.psf import CellPsf, GaussianPsf, KernelImagePsf
 from forcedphot.simulation import simulate_exposure
 
 SHAPE = 60, 70
@@ -137,7 +137,7 @@ def test_part(files: Path, planes: dict[str, np.ndarray]) -> None:
 @given(st.lists(st.floats(width=32), min_size=1, max_size=20))
 def test_weights(values: list[float]) -> None:
     weight = np.array([values], np.float32)
-    variance, bad = _inverse(weight)
+    variance, bad = inverse_of(weight)
     assert variance.dtype == np.float32
     assert (variance > 0)[~bad & (weight < 1e30)].all()
     np.testing.assert_array_equal(bad, ~((weight > 0) & np.isfinite(weight)))
@@ -278,8 +278,43 @@ def test_written_and_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     np.testing.assert_allclose(
         np.degrees(read.wcs.pixel_to_sky(x, y)), np.degrees(exposure.wcs.pixel_to_sky(x, y)), rtol=0, atol=1e-9
     )
-    psf = Exposure.from_fits(f"{tmp_path}/plain.fits[IMAGE]", psf="[PSF]").psf
-    np.testing.assert_allclose(psf.kernel_images(x, y).images, exposure.psf.kernel_images(x, y).images)
+    for psf in (read.psf, Exposure.from_fits(f"{tmp_path}/plain.fits[IMAGE]", psf="[PSF]").psf):
+        np.testing.assert_allclose(psf.kernel_images(x, y).images, exposure.psf.kernel_images(x, y).images)
+    part = Exposure.read(tmp_path / "plain.fits", bbox=Box(40, -20, 5, 6))
+    np.testing.assert_array_equal(part.psf.kernel, read.psf.kernel)
+
+
+def test_what_others_call_psf_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    planes = {"IMAGE": np.ones((8, 9)), "PSF": np.ones((4, 4))}
+    hdus = [fits.PrimaryHDU(), *(fits.ImageHDU(plane, name=name) for name, plane in planes.items())]
+    fits.HDUList(hdus).writeto(tmp_path / "plain.fits")
+    assert Exposure.read(tmp_path / "plain.fits").psf is None
+    assert "the PSF cannot be read (HDU 3 (PSF)): A PSF kernel image has odd height and width" in caplog.text
+
+
+def test_cards_that_fits_has_no_place_for(tmp_path: Path) -> None:
+    metadata = {
+        "X" * 72: "text",
+        "Y" * 69: 12345678,
+        "CONTINUE": "x",
+        "NAN": float("nan"),
+        "A LONGER NAME": "z" * 99,
+    }
+    Exposure.from_arrays(np.ones((8, 9)), metadata=metadata).write(tmp_path / "plain.fits", "fits")
+    written = fits.getheader(tmp_path / "plain.fits", 0)
+    assert [name for name in metadata if name in written] == ["A LONGER NAME"]
+
+
+def test_a_psf_that_is_undefined_at_the_centre(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kernels = np.ones((1, 3, 3, 5)) / 15.0
+    kernels[0, 1] = np.nan
+    exposure = Exposure.from_arrays(np.ones((6, 9)), psf=CellPsf(kernels, CellGrid(Box(0, 0, 9, 6), 3, 6)))
+    exposure.write(tmp_path / "plain.fits", "fits")
+    np.testing.assert_allclose(Exposure.read(tmp_path / "plain.fits").psf.kernel, 1 / 15)
+    nowhere = dataclasses.replace(exposure, psf=CellPsf(kernels * np.nan, CellGrid(Box(0, 0, 9, 6), 3, 6)))
+    nowhere.write(tmp_path / "nowhere.fits", "fits")
+    assert "The CellPsf is left out" in caplog.text
+    assert Exposure.read(tmp_path / "nowhere.fits").psf is None
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])
@@ -304,4 +339,4 @@ def test_a_bare_image_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 def test_a_varying_psf_is_said(tmp_path: Path, golden: Any, caplog: pytest.LogCaptureFixture) -> None:
     exposure = Exposure.read(golden("driver/piff_pixel/exposure.fits"))
     exposure.write(tmp_path / "plain.fits", "fits")
-    assert "The PiffPsf is written as the kernel image at the image's centre" in caplog.text
+    assert "The PiffPsf becomes its kernel image at" in caplog.text

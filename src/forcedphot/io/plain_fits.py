@@ -77,7 +77,7 @@ def read_plain_fits(
     elif error is not None:
         found["variance"] = plane(error, planes.float_pixels) ** 2
     elif weight is not None:
-        found["variance"], bad = _inverse(plane(weight, planes.float_pixels))
+        found["variance"], bad = inverse_of(plane(weight, planes.float_pixels))
     given = None if mask is None else _named(plane(mask, planes.mask), mask_planes)
     found["mask"] = _with_bad(given, bad)
     if psf is not None:
@@ -119,7 +119,7 @@ def _text(header: Any, card: str) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _inverse(weight: FloatImage) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
+def inverse_of(weight: FloatImage) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
     """Turn weights into variances; pixels without weight have an infinite one, and are bad."""
     bad = ~(weight > 0) | ~np.isfinite(weight)
     with np.errstate(over="ignore"):

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..conventions import Box, FloatArray
 from ..exposure import Exposure, Mask
 from ..exposure.photo_calib import AB_ZERO_NJY
+from ..psf import Psf
 from .atomic import atomic_output
 from .fits_header import astropy_silent
 from .lsst_images_parts import warn_of_loss
@@ -26,7 +28,19 @@ _NO_HOME = (
     "valid_polygon",
 )
 _ARCHIVE_CARDS = ("AR_", "ARCHIVE_ID_", "EXTTYPE", "FLUXMAG0", "JSON", "INDX", "FMTVER", "DATAMODL")
-_STRUCTURE_CARDS = ("SIMPLE", "BITPIX", "NAXIS", "EXTEND", "XTENSION", "PCOUNT", "GCOUNT", "CHECKSUM", "DATASUM")
+_STRUCTURE_CARDS = (
+    "SIMPLE",
+    "BITPIX",
+    "NAXIS",
+    "EXTEND",
+    "XTENSION",
+    "PCOUNT",
+    "GCOUNT",
+    "CHECKSUM",
+    "DATASUM",
+    "CONTINUE",
+)
+_LONGEST_NAME = 40  # behind which there is room for any number
 _SAME = 1e-6
 
 
@@ -65,8 +79,8 @@ def write_plain_fits(exposure: Exposure, path: str | Path, *, overwrite: bool = 
             hdus.append(fits.ImageHDU(exposure.variance, header, "VARIANCE"))
             if exposure.unit is not None:
                 hdus[-1].header["BUNIT"] = (exposure.unit**2).to_string()
-        if exposure.psf is not None:
-            hdus.append(fits.ImageHDU(_central_kernel(exposure), name="PSF"))
+        if exposure.psf is not None and (kernel := central_kernel(exposure.psf, exposure.bbox)) is not None:
+            hdus.append(fits.ImageHDU(kernel, name="PSF"))
         with atomic_output(path, overwrite=overwrite) as temporary:
             fits.HDUList(hdus).writeto(temporary)
 
@@ -87,13 +101,17 @@ def _primary_header(exposure: Exposure) -> Any:
 
     header = Header()
     for name, value in exposure.metadata.items():
-        if not name.startswith((*_ARCHIVE_CARDS, *_STRUCTURE_CARDS)) and isinstance(
+        if name.startswith((*_ARCHIVE_CARDS, *_STRUCTURE_CARDS)) or not isinstance(
             value, bool | int | float | str
         ):
-            try:
-                header[name] = value
-            except ValueError:  # texts that are not ASCII, numbers that are not finite
-                _LOG.debug("The card %s cannot be written", name)
+            continue
+        if len(name) > _LONGEST_NAME:  # astropy would notice it too late
+            _LOG.debug("The card %s has too long a name", name)
+            continue
+        try:
+            header[name] = value
+        except ValueError:  # texts that are not ASCII, numbers that are not finite
+            _LOG.debug("The card %s cannot be written", name)
     calibration = exposure.photo_calib
     if calibration is not None:
         header["FLUXMAG0"] = AB_ZERO_NJY / calibration.mean, "flux of AB magnitude 0"
@@ -117,23 +135,34 @@ def _mask_hdu(mask: Mask, header: Any) -> Any:
     return hdu
 
 
-def _central_kernel(exposure: Exposure) -> Any:
-    """Draw the PSF at the image's centre, and say how much it differs in the corners."""
-    psf, box = exposure.psf, exposure.bbox
-    assert psf is not None  # noqa: S101 - for the type checker; the caller has looked
+def central_kernel(psf: Psf, box: Box) -> FloatArray | None:
+    """Draw a PSF at an image's centre, and log how much it differs in the corners.
+
+    Returns
+    -------
+    Its kernel image, shape (height, width); where it is undefined at the centre, that of a corner, and None where
+    it is undefined there too.
+    """
     left, right, low, high = box.x0, box.x_stop - 1, box.y0, box.y_stop - 1
     x = np.array([(left + right) / 2, left, right, left, right], dtype=np.float64)
     y = np.array([(low + high) / 2, low, low, high, high], dtype=np.float64)
     kernels, valid = psf.kernel_images(x, y)[:2]
-    change = np.abs(kernels[1:][valid[1:]] - kernels[0]).max(initial=0.0) / np.abs(kernels[0]).max()
+    name = type(psf).__name__
+    if not valid.any():
+        _LOG.warning("The %s is left out: it is undefined at the image's centre, and in its corners", name)
+        return None
+    found = kernels[valid]
+    kernel: FloatArray = found[0].copy()
+    change = np.abs(found - kernel).max() / np.abs(kernel).max()
     if not change < _SAME:
         _LOG.warning(
-            "The %s is written as the kernel image at the image's centre; it changes by up to %.1g of its peak "
-            "towards the corners",
-            type(psf).__name__,
+            "The %s becomes its kernel image at (%g, %g); it changes by up to %.1g of its peak in the corners",
+            name,
+            x[valid][0],
+            y[valid][0],
             change,
         )
-    return kernels[0].copy()
+    return kernel
 
 
 def _lost_calibration(exposure: Exposure) -> list[str]:

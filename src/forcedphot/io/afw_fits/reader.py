@@ -26,6 +26,7 @@ from ...exposure import (
 from ...exposure.fields import Field
 from ...exposure.polygon import Polygon
 from ...psf.base import Psf
+from ...psf.kernel_image import KernelImagePsf
 from ..fits_file import BoxError, FitsFile, check_inside, open_fits
 from ..resources import Source
 from . import info_persistables, planes, visit_cards  # noqa: F401 -- the first registers its classes
@@ -205,7 +206,16 @@ class _ExposureFile:
         return wcs or self._component("WCS", Wcs)  # type: ignore[type-abstract]
 
     def psf(self) -> Psf | None:
-        return self._component("PSF", Psf)  # type: ignore[type-abstract]
+        hdu = self._planes.get("PSF")
+        if hdu is None or self._archive is not None:
+            return self._component("PSF", Psf)  # type: ignore[type-abstract]
+        # Plain files, such as ours, have a kernel image; what others call so is left alone.
+        try:
+            with _reading("PSF", hdu):
+                return KernelImagePsf(planes.pixels(hdu, None, planes.image_box(hdu)))
+        except FileFormatError as error:
+            _LOG.warning("%s: %s", self._path, error)
+        return None
 
     def aperture_corrections(self) -> dict[str, Field] | None:
         corrections = self._component("AP_CORR_MAP", ApertureCorrections)
