@@ -129,7 +129,10 @@ def test_a_masked_value_is_none() -> None:
     assert select_stars(found, ["r"], signal_to_noise=10.0).tolist() == [True, True, False]
     assert select_stars(found, ["r"], signal_to_noise=10.1).tolist() == [True, False, False]
     table["r_psfFlux_flag"] = MaskedColumn([False] * 3, mask=[True, False, False])
-    assert of_objects(table, BANDS)["r_is_good"].tolist() == [False, True, True]
+    table["detect_isPrimary"] = MaskedColumn([True] * 3, mask=[False, False, True])
+    found = of_objects(table, BANDS)
+    assert found["r_is_good"].tolist() == [False, True, True]
+    assert found["is_primary"].tolist() == [True, True, False]
 
 
 def test_bands_are_different_and_there(hsc: Butler) -> None:

@@ -157,7 +157,9 @@ def of_objects(objects: Table, bands: Sequence[str]) -> Table:
     for band in bands:
         flux, flux_err = (values[f"{band}_psfFlux{suffix}"].astype(np.float64) for suffix in ("", "Err"))
         columns |= _of_band(band, flux, flux_err, ~values[f"{band}_psfFlux_flag"].astype(bool))
-    is_primary = values.get(_PRIMARY, np.ones(len(objects), dtype=bool))
+    is_primary = np.ones(len(objects), dtype=bool)
+    if _PRIMARY in objects.colnames:  # what is not known to be primary may be there twice
+        is_primary = np.ma.filled(np.ma.asarray(objects[_PRIMARY]), False)
     return _table(columns, is_primary, values["refExtendedness"])
 
 

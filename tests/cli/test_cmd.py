@@ -50,6 +50,7 @@ def test_one_collection_is_to_be_named(
         (["--bands", "r,r"], "The bands r, r should be different ones"),
         (["--patch", 3], "or deepCoadd_forced_src, of patch 3, in any collection"),
         (["--collections", "nowhere"], "cannot find the tables: No collection with name 'nowhere'"),
+        (["--snr", "-1"], "-1.0 is not in the range x>=0"),
     ],
 )
 def test_what_is_not_there(

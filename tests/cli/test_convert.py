@@ -164,6 +164,7 @@ def test_pipelines_to_a_plain_table(run: Run, golden: Golden, tmp_path: Path) ->
         (["visit_image.fits", "nowhere/out.fits"], 8, "There is no folder"),
         (["visit_image.fits", "out.fits", "--to", "nothing"], 2, "'nothing' is not one of"),
         (["positions.ecsv", "out.fits", "--to", "visit-image"], 5, "is not a FITS file"),
+        (["visit_image.fits", "out.fits", "--hdu", "2"], 2, "name the HDU of an image as in INPUT[EXT]"),
     ],
 )
 def test_errors(

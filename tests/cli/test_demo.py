@@ -25,3 +25,8 @@ def test_demo(run: Run, tmp_path: Path) -> None:
 def test_folder_that_cannot_be_made(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot be made" in run("demo", "--output", tmp_path / "file" / "demo", exit_code=8).stderr
+
+
+def test_seeds_are_not_negative(run: Run, tmp_path: Path) -> None:
+    assert "-1 is not in the range" in run("demo", "--seed", -1, "--output", tmp_path / "demo", exit_code=2).stderr
+    assert not (tmp_path / "demo").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 from click.testing import Result
 
 from forcedphot.cli.inspect import describe, mask_fractions
@@ -110,6 +111,28 @@ def test_missing_file(run: Run, tmp_path: Path) -> None:
     assert "There is no file" in run("inspect", tmp_path / "none.fits", exit_code=1).stderr
     (tmp_path / "text.fits").write_text("no image")
     assert "is not a FITS file" in run("inspect", tmp_path / "text.fits", exit_code=5).stderr
+
+
+def plain_image(path: Path, projection: str, scale_deg: float) -> Path:
+    """Write an image whose middle is at (0, 0) deg."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"RA---{projection}", f"DEC--{projection}"]
+    wcs.wcs.crpix, wcs.wcs.crval, wcs.wcs.cdelt = [46.0, 23.0], [0.0, 0.0], [-scale_deg, scale_deg]
+    fits.writeto(path, np.zeros((45, 91), np.float32), wcs.to_header())
+    return path
+
+
+def test_the_scale_where_right_ascensions_begin(run: Run, tmp_path: Path) -> None:
+    path = plain_image(tmp_path / "meridian.fits", "TAN", 1e-4)
+    assert json.loads(run("inspect", path, "--json").stdout)["wcs"]["pixel_scale_arcsec"] == pytest.approx(0.36)
+
+
+def test_a_map_of_the_whole_sky_has_corners_beyond_it(run: Run, tmp_path: Path) -> None:
+    path = plain_image(tmp_path / "sky.fits", "AIT", 4.0)
+    description = json.loads(run("inspect", path, "--json").stdout)
+    assert description["wcs"]["corners_deg"] == [[None, None]] * 4
+    text = " ".join(run("inspect", path).stdout.split())
+    assert "centre (0.000000, 0.000000) deg corners not on the sky" in text
 
 
 @pytest.mark.parametrize("case", ["driver/visit_gaussian/exposure.fits", "dp2/cell_coadd/deep_coadd.fits"])

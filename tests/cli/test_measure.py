@@ -48,7 +48,9 @@ def test_hdu_of_the_catalog(run: Run, image: Path, field: SimulatedField, tmp_pa
     table = fits.table_to_hdu(field.catalog[:3])
     table.name = "POSITIONS"
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "catalog.fits")
-    run("measure", image, tmp_path / "catalog.fits", "-o", tmp_path / "out.ecsv", "--hdu", hdu)
+    arguments = ["measure", image, tmp_path / "catalog.fits", "-o", tmp_path / "out.ecsv", "--hdu"]
+    assert "its tables are 1 POSITIONS" in run(*arguments, f"{hdu}7", exit_code=3).stderr
+    run(*arguments, hdu)
     assert len(read_catalog(tmp_path / "out.ecsv")) == 3
 
 
@@ -233,7 +235,8 @@ def test_earlier_files_are_kept(run: Run, image: Path, catalog: Path, tmp_path: 
         (["--bbox", "1,2,0,9"], 2, "has no pixels"),
         (["--psf-footprint-scaling", "0"], 2, "0"),
         (["--flux-unit", "Jy"], 2, "Jy"),
-        (["--plot", "plot.nonsense"], 8, "nonsense"),
+        (["--plot", "plot.nonsense"], 8, "figures have one of the endings"),
+        (["--plot", "plot."], 8, "figures have one of the endings"),
         (["--ra", "alpha"], 3, "alpha"),
     ],
 )
@@ -248,6 +251,7 @@ def test_errors_are_one_line(
     assert result.exit_code == exit_code, result.output
     assert message in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.output
+    assert not (tmp_path / "out.fits").exists()
 
 
 def test_missing_files(run: Run, image: Path, catalog: Path, tmp_path: Path) -> None:
@@ -300,6 +304,14 @@ def _without_corrections() -> ForcedMeasurementDriverConfig:
     config = ForcedMeasurementDriverConfig()
     config.doApCorr = False
     return config
+
+
+def test_an_overview_where_no_pixel_counts(run: Run, catalog: Path, field: SimulatedField, tmp_path: Path) -> None:
+    field.exposure.write(tmp_path / "plain.fits", "fits")
+    fits.writeto(tmp_path / "weight.fits", np.zeros(field.exposure.image.shape, np.float32))
+    arguments = ["measure", f"{tmp_path}/plain.fits[IMAGE]", catalog, "-c", "doApCorr=false", "--psf", "[PSF]"]
+    run(*arguments, "--weight", tmp_path / "weight.fits", "-o", tmp_path / "a.ecsv", "--plot", tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_another_psf(run: Run, image: Path, catalog: Path, field: SimulatedField, tmp_path: Path) -> None:

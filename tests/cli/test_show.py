@@ -1,6 +1,7 @@
 """forcedphot show: pictures of files, and of datasets of a Butler repository."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,8 @@ def test_what_goes_wrong(run: Run, image: Path, catalog: Path, tmp_path: Path) -
     assert output.read_text() == "mine"
     run("show", image, "-o", output, "--overwrite")
     assert output.stat().st_size > 10_000
-    other = tmp_path / "b.png"
+    other, nothing = tmp_path / "b.png", tmp_path / "nothing.csv"
+    nothing.write_text("a,b\n1,2\n")
     for arguments, code, message in (
         ([tmp_path / "absent.fits"], 1, "absent.fits"),
         ([tmp_path], 2, "is a folder"),
@@ -149,6 +151,8 @@ def test_what_goes_wrong(run: Run, image: Path, catalog: Path, tmp_path: Path) -
         ([image, "--limits", "9,2"], 2, "should be below"),
         ([image, "--positions", tmp_path / "no.ecsv"], 3, "no.ecsv"),
         ([image, "--positions", catalog, "--ra", "alpha"], 3, "looked for alpha"),
+        ([image, "--positions", nothing], 3, "looked for coord_ra"),
+        ([image, "--positions", nothing], 3, "name it with --ra."),
     ):
         assert message in " ".join(run("show", *arguments, "-o", other, exit_code=code).stderr.split())
         assert not other.exists()
@@ -162,6 +166,14 @@ def test_help_teaches(run: Run) -> None:
     text = run("show", "--help").stdout
     for part in ("--where", "forcedphot show dp1 --dataset visit_image", "--cutout 53.1 -28.1 101", "zscale"):
         assert part in text
+    assert "\\b" not in text
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.nonsense", "picture.fits"])
+def test_endings_that_are_no_figures(run: Run, tmp_path: Path, name: str) -> None:
+    error = run("show", tmp_path / "absent.fits", "-o", tmp_path / name, exit_code=8).stderr
+    assert "figures have one of the endings" in error
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -216,10 +228,32 @@ def test_datasets_that_are_not_one_image(run: Run, repository: Path, tmp_path: P
         (["picture", "--where", "detector is"], 2, "cannot find picture"),
         (["pictures", "--where", "instrument='Cam'"], 2, "pictures"),
         (["picture", "--collections", "others"], 2, "others"),
-        (["numbers"], 2, "no image"),
+        (["picture", "--collections", "m*"], 2, "cannot find picture: CollectionExpressionError"),
+        (["picture", "--where", "detector"], 2, "cannot find picture: AssertionError"),
+        (["numbers"], 2, "forcedphot: This dataset is no image"),
     ):
         output = tmp_path / "a.png"
         result = run("show", repository, "--dataset", *arguments, "-o", output, exit_code=code)
         assert message in " ".join(result.stderr.split())
         assert not output.exists()
     run("show", tmp_path / "nothing", "--dataset", "picture", "-o", tmp_path / "a.png", exit_code=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "exit_code", "message"),
+    [
+        ("gen3.sqlite3", b"", 2, "OperationalError: (sqlite3.OperationalError) no such table"),
+        ("butler.yaml", b"a: [", 2, "ParserError: while parsing"),
+        ("picture_*5*.fits", b"SIMPLE", 5, "A file of"),
+    ],
+)
+def test_damaged_repositories(
+    run: Run, repository: Path, tmp_path: Path, name: str, content: bytes, exit_code: int, message: str
+) -> None:
+    shutil.copytree(repository, tmp_path / "copy")
+    (damaged,) = (tmp_path / "copy").rglob(name)
+    damaged.write_bytes(content)
+    options = ("--dataset", "picture", "--where", "instrument='Cam' and detector=5", "-o", tmp_path / "a.png")
+    result = run("show", tmp_path / "copy", *options, exit_code=exit_code)
+    assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "a.png").exists()

@@ -105,6 +105,11 @@ def test_light_curve_without_a_column(table: Table, column: str) -> None:
         plot_light_curve(table)
 
 
+def test_errors_that_are_none(table: Table) -> None:
+    table["psfFluxErr"] = [0.0, -1.0, np.inf, np.nan, 1.0]
+    assert points(plot_light_curve(table)) == EXPECTED
+
+
 def test_light_curve_of_nothing(table: Table) -> None:
     assert points(plot_light_curve(table[:0])) == {}
     assert points(plot_light_curve(table[4:])) == {}

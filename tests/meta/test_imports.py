@@ -103,8 +103,7 @@ BUTLER_PLACES = (
     "tasks",
     "survey",
     "io/formatters",
-    "cli/cmd",
-    "cli/show",
+    "cli/repositories",
     "tap/repository",
 )
 HEAVY = {"astropy", "galsim", "lsst", "numba", "piff"}

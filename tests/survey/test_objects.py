@@ -252,3 +252,7 @@ def test_the_table_says_what_the_catalogs_say(scene: Scene, catalogs: ObjectCata
         np.testing.assert_allclose(table["r_psfMag"], expected, atol=1e-3)
     else:
         np.testing.assert_array_equal(table["detect_isPrimary"], reference["detect_isPrimary"])
+        # As the schema says: no sky object, and a deblended child.
+        np.testing.assert_array_equal(
+            table["detect_isDeblendedModelSource"], reference["detect_isPrimary"] & (reference["parent"] != 0)
+        )

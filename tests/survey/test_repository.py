@@ -208,6 +208,19 @@ def test_labels(tmp_path: Path) -> None:
     assert index.read_text(encoding="utf-8") == text
 
 
+def test_a_label_is_that_of_the_same_folder_by_another_path(tmp_path: Path) -> None:
+    (tmp_path / "survey").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "survey")
+    add_label(tmp_path / "repos.yaml", "dp1", tmp_path / "survey")
+    check_label(tmp_path / "repos.yaml", "dp1", tmp_path / "link")
+
+
+def test_an_index_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="There is no folder"):
+        simulate(tmp_path / "survey", size="tiny", index=tmp_path / "nowhere" / "repos.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -225,9 +238,9 @@ def test_an_index_that_is_none(tmp_path: Path, name: str, text: str, message: st
 
 
 def test_options_that_are_refused(tmp_path: Path) -> None:
-    arguments: list[dict[str, object]] = [{"profile": "dp9"}, {"size": "huge"}, {"n_processes": 0}]
+    arguments: list[dict[str, object]] = [{"profile": "dp9"}, {"size": "huge"}, {"n_processes": 0}, {"seed": -1}]
     for wrong in arguments:
         call: Callable[..., object] = simulate
-        with pytest.raises(ConfigurationError, match=r"dp9|huge|At least one"):
+        with pytest.raises(ConfigurationError, match=r"dp9|huge|At least one|not -1"):
             call(tmp_path / "survey", **wrong)
     assert list(tmp_path.iterdir()) == []

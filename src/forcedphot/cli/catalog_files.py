@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from ..catalog.source_catalog import SourceCatalog
 
 FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
@@ -55,3 +58,31 @@ def describe_catalog(catalog: SourceCatalog) -> dict[str, Any]:
             {"name": field.name, "type": field.type, "unit": field.unit, "doc": field.doc} for field in fields
         ],
     }
+
+
+def find_columns(
+    table: Table, options: Mapping[str, Any], roles: Sequence[str] = ("id", "ra", "dec")
+) -> dict[str, str]:
+    """Take the names of columns that the options give, such as ``ra_column``; guess the others from common names.
+
+    Returns
+    -------
+    Names by role.
+
+    Raises
+    ------
+    InputTableError
+        If there is none for a role.
+    """
+    from ..catalog.tables import DEC_COLUMNS, ID_COLUMNS, RA_COLUMNS, find_column
+    from ..errors import InputTableError
+
+    usual = {"id": ID_COLUMNS, "ra": RA_COLUMNS, "dec": DEC_COLUMNS}
+    columns = {}
+    for role in roles:
+        try:
+            columns[role] = options[f"{role}_column"] or find_column(table, role, usual[role])
+        except InputTableError as error:
+            reason = str(error).partition("; name it")[0]
+            raise InputTableError(f"{reason}; name it with --{role}.") from error
+    return columns

@@ -45,7 +45,7 @@ class _Bands(click.ParamType[tuple[str, str]]):
 @click.option(
     "--snr",
     "signal_to_noise",
-    type=float,
+    type=click.FloatRange(min=0),
     default=_SIGNAL_TO_NOISE,
     show_default=True,
     help="Leave out stars whose flux has less than this times its error, in either band; 0: show all.",
@@ -74,16 +74,17 @@ def command(repository: str, bands: tuple[str, str], output: Path, **options: An
     from the forced catalogs of coadds (deepCoadd_forced_src).
     """
     from ..display import plot_colour_magnitude
-    from ..display.figures import save_figure
-    from ..io.atomic import check_output
+    from ..display.figures import check_figure_output, save_figure
     from ..io.catalogs import check_catalog_output, write_catalog
-    from ..multi_band import select_stars
+    from ..multi_band import read_bands, select_stars
+    from .repositories import open_to_read
 
     overwrite, table_path = options["overwrite"], options["table_path"]
-    check_output(output, overwrite=overwrite)
+    check_figure_output(output, overwrite=overwrite)
     if table_path is not None:
         check_catalog_output(table_path, overwrite=overwrite)
-    table = _read(repository, bands, options)
+    with open_to_read(repository, options["collections"], wanted="the tables") as butler:
+        table = read_bands(butler, bands, tract=options["tract"], patch=options["patch"])
     shown = select_stars(table, bands, signal_to_noise=options["signal_to_noise"])
     magnitudes = [np.asarray(table[f"{band}_psfMag"])[shown] for band in bands]
     figure = plot_colour_magnitude(*magnitudes, bands=bands, extended=np.zeros(int(shown.sum()), dtype=bool))
@@ -102,29 +103,3 @@ def _count(table: Table, bands: tuple[str, str], shown: BoolArray) -> str:
         f"{len(table)} objects, {is_primary.sum()} of them primary, {is_stellar.sum()} of these stellar, "
         f"{is_good.sum()} with good fluxes, {shown.sum()} shown"
     )
-
-
-def _read(repository: str, bands: tuple[str, str], options: dict[str, Any]) -> Table:
-    """Read the magnitudes.
-
-    Raises
-    ------
-    ConfigurationError
-        If there are none, or the Butler does not understand the options.
-    """
-    from lsst.daf.butler import Butler, ButlerUserError
-
-    from ..errors import ConfigurationError, ForcedPhotError
-    from ..io.formatters.stack_names import install
-    from ..multi_band import read_bands
-
-    install()  # catalogs are of the stack's storage classes
-    named = [name.strip() for name in (options["collections"] or "").split(",") if name.strip()]
-    try:
-        with Butler.from_config(repository, collections=named or None, writeable=False) as butler:
-            return read_bands(butler, bands, tract=options["tract"], patch=options["patch"])
-    except (ButlerUserError, ValueError) as error:
-        if isinstance(error, ForcedPhotError):
-            raise
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"The Butler of {repository} cannot find the tables: {reason}") from error

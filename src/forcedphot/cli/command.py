@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..errors import ForcedPhotError
+from ..errors import ForcedPhotError, OutputError
 from ..io.resources import is_uri
 
 _LOGGERS = ("forcedphot", "lsst")  # tasks log under lsst, as the pipelines' do
@@ -19,7 +19,8 @@ _CHATTY = "lsst.daf.butler._storage_class"
 class Command(click.Command):
     """A command with ``--verbose``, ``--quiet`` and ``--debug``.
 
-    Errors that are raised on purpose become one line on standard error, and their exit code.
+    Errors that are raised on purpose, and those of the system, become one line on standard error, and their exit
+    code.
     """
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -37,8 +38,8 @@ class Command(click.Command):
         with _logging(_level(verbose, quiet=ctx.obj["quiet"])):
             try:
                 return super().invoke(ctx)
-            except (ForcedPhotError, FileNotFoundError) as error:
-                if debug:
+            except (ForcedPhotError, OSError) as error:
+                if debug or isinstance(error, BrokenPipeError):  # click ends quietly if nobody reads on
                     raise
                 click.echo(f"forcedphot: {' '.join(str(error).split())}", err=True)
                 sys.exit(getattr(error, "exit_code", 1))
@@ -59,6 +60,20 @@ def say(message: str) -> None:
     """Print a line on standard output, unless asked to be quiet."""
     if not click.get_current_context().obj["quiet"]:
         click.echo(message)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for output, and those that it is in; it may be there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def _level(verbose: int, *, quiet: bool) -> int:

@@ -61,6 +61,8 @@ def command(source: str | Path, output: Path, target: str | None, **options: Any
     check_output(output, overwrite=options["overwrite"])
     if target in _CATALOGS or (target is None and _is_catalog(source, output)):
         _convert_catalog(source, output, target or "table", options)
+    elif options["hdu"] is not None:
+        raise click.UsageError("--hdu is for catalogs; name the HDU of an image as in INPUT[EXT].")
     else:
         _convert_image(source, output, target, options)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .command import Command, say
+from .command import Command, make_folder, say
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -28,17 +28,15 @@ _SHOWN_ROWS = 8
     metavar="FOLDER",
     help="Where to write tables and plot; earlier ones are replaced.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Another number, another sky.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another number, another sky."
+)
 def command(output: Path, seed: int) -> None:
     """Simulate a visit image and a coadd, measure stars on both, and compare with the truth."""
-    from ..errors import OutputError
     from ..io.catalogs import write_catalog
     from .plots import find_flux, plot_flux_ratio
 
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {output} cannot be made: {error.strerror}.") from error
+    make_folder(output)
     compared = {}
     kinds: tuple[Kind, ...] = ("visit", "coadd")
     for kind in kinds:

@@ -190,7 +190,8 @@ def _describe_wcs(exposure: Exposure, x: np.ndarray[Any, Any], y: np.ndarray[Any
     ra, dec = exposure.wcs.pixel_to_sky(
         np.array([x[0], x[0] + 1, x[0], *corners_x]), np.array([y[0], y[0], y[0] + 1, *corners_y])
     )
-    east, north = (ra[1:3] - ra[0]) * np.cos(dec[0]), dec[1:3] - dec[0]
+    turned = np.remainder(ra[1:3] - ra[0] + np.pi, 2 * np.pi) - np.pi  # from 2 pi to 0 is no large step
+    east, north = turned * np.cos(dec[0]), dec[1:3] - dec[0]
     area = abs(east[0] * north[1] - east[1] * north[0])
     degrees = np.degrees(np.column_stack([ra, dec]))
     return {
@@ -289,12 +290,18 @@ def _psf_line(psf: Description | None) -> str:
 def _wcs_line(wcs: Description | None) -> str:
     if wcs is None:
         return "none"
-    ra, dec = wcs["centre_deg"]
-    return f'{wcs["pixel_scale_arcsec"]}" per pixel, centre ({ra:.6f}, {dec:.6f}) deg'
+    scale = wcs["pixel_scale_arcsec"]
+    return f"{'no scale' if scale is None else f'{scale}" per pixel'}, centre {_place(wcs['centre_deg'])}"
 
 
 def _corner_lines(wcs: Description | None) -> str:
-    return "none" if wcs is None else "\n".join(f"({ra:.6f}, {dec:.6f}) deg" for ra, dec in wcs["corners_deg"])
+    return "none" if wcs is None else "\n".join(_place(corner) for corner in wcs["corners_deg"])
+
+
+def _place(degrees: list[float | None]) -> str:
+    """Format a position; pixels around a map of the whole sky have none."""
+    known = [f"{angle:.6f}" for angle in degrees if angle is not None]
+    return f"({', '.join(known)}) deg" if len(known) == len(degrees) else "not on the sky"
 
 
 def _calibration_line(calibration: Description | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from .catalog_files import find_columns
 from .command import Command, Place, say
 from .plain_images import is_plain_image, plain_image_options, read_image, with_psf
 
@@ -65,7 +66,15 @@ class _Bbox(click.ParamType[tuple[int, int, int, int]]):
         return x0, y0, width, height
 
 
-@click.command("measure", cls=Command)
+@click.command(
+    "measure",
+    cls=Command,
+    epilog="\b\nExamples:\n"
+    "  forcedphot measure calexp.fits objects.csv -o fluxes.parquet --magnitudes --plot overview.png\n"
+    "  forcedphot measure visit_image.fits objects.fits -o fluxes.fits --radii 3,6,12 --bbox 1000,2000,500,500\n"
+    "  forcedphot measure sciimg.fits positions.csv -o fluxes.csv --variance unc.fits --psf psf.fits --ra alpha "
+    "--dec delta",
+)
 @click.argument("image", type=Place())
 @click.argument("catalog", type=Place())
 @click.option(
@@ -134,12 +143,12 @@ def command(ctx: click.Context, /, image: str | Path, catalog: str | Path, outpu
     config = _configure(options, progress=not ctx.obj["quiet"])
     driver = ForcedMeasurementDriverTask(config=config)
     if options["plot"] is not None:
-        from ..io.atomic import check_output
+        from ..display.figures import check_figure_output
 
-        check_output(options["plot"], overwrite=options["overwrite"])
+        check_figure_output(options["plot"], overwrite=options["overwrite"])
     hdu = options["hdu"]
     positions = read_catalog(catalog, hdu=int(hdu) if hdu is not None and hdu.isdecimal() else hdu)
-    columns = _find_columns(positions, options)
+    columns = {f"{role}_column_name": name for role, name in find_columns(positions, options).items()}
     exposure = _read(image, driver, options)
     if options["bbox"] is not None:
         positions = _inside(positions, columns, exposure, options["bbox"])
@@ -186,21 +195,6 @@ def _configure(options: dict[str, Any], *, progress: bool) -> ForcedMeasurementD
     except FieldValidationError as error:
         raise ConfigurationError(str(error).splitlines()[0]) from error
     return config
-
-
-def _find_columns(table: Table, options: dict[str, Any]) -> Columns:
-    """Take the names of columns that were given, and guess the others from common names."""
-    from ..catalog.tables import DEC_COLUMNS, ID_COLUMNS, RA_COLUMNS, find_column
-    from ..errors import InputTableError
-
-    columns = {}
-    for role, candidates in (("id", ID_COLUMNS), ("ra", RA_COLUMNS), ("dec", DEC_COLUMNS)):
-        try:
-            columns[f"{role}_column_name"] = options[f"{role}_column"] or find_column(table, role, candidates)
-        except InputTableError as error:
-            reason = str(error).partition("; name it")[0]
-            raise InputTableError(f"{reason}; name it with --{role}.") from error
-    return columns
 
 
 def _read(image: str | Path, driver: ForcedMeasurementDriverTask, options: dict[str, Any]) -> Exposure:

@@ -66,7 +66,7 @@ def plot_overview(table: Table, path: str | Path, *, title: str, overwrite: bool
     """
     flux = find_flux(table)
     with np.errstate(divide="ignore", invalid="ignore"):
-        significance = flux.value / flux.error
+        significance = np.where(np.isfinite(flux.error), flux.value / flux.error, np.nan)
     figure = new_figure(11.0, 4.8)
     left, right = figure.subplots(1, 2)
     _draw_map(figure, left, table, significance)

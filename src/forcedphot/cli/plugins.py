@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from ..plugin_reference import PluginDescription
 
 
-@click.command("plugins", cls=Command)
+@click.command(
+    "plugins",
+    cls=Command,
+    epilog="\b\nExamples:\n"
+    "  forcedphot plugins\n"
+    "  forcedphot plugins base_PsfFlux base_SdssShape\n"
+    "  forcedphot measure image.fits positions.csv -o fluxes.csv --plugins base_PsfFlux,base_SdssShape \\\n"
+    "      -c 'measurement.plugins.base_PsfFlux.badMaskPlanes=[BAD, SAT]'",
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the page of the documentation.")
 def command(names: tuple[str, ...], *, as_json: bool, as_markdown: bool) -> None:
-    r"""List the plugins that measure, or all fields and settings of those with a NAME.
-
-    \b
-    forcedphot plugins
-    forcedphot plugins base_PsfFlux base_SdssShape
-    forcedphot measure IMAGE CATALOG -o OUTPUT -p base_PsfFlux -c base_PsfFlux.badMaskPlanes=BAD,SAT
+    """List the plugins that measure, or all fields and settings of those with a NAME.
 
     Plugins of other packages are found by their entry points, forcedphot.plugins.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command import Command, say
+from .command import Command, make_folder, say
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -24,7 +24,7 @@ _EXPLANATIONS = {
 }
 
 
-@click.command("report", cls=Command)
+@click.command("report", cls=Command, epilog="Example: forcedphot report surveys/dp1 --output report")
 @click.argument("repository", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--output",
@@ -42,16 +42,17 @@ def command(repository: Path, output: Path) -> None:
     report.json, and as figures, report.png and light_curve.png. Surveys of the profiles dp1 and dp02 have what is
     needed.
     """
-    from ..errors import OutputError
+    from ..io.atomic import atomic_output
     from ..survey.report import make_report
     from .report_figure import plot_report, plot_rising
+    from .repositories import butler_errors
 
-    report = make_report(repository)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "report.json").write_text(json.dumps(_plain(report.tables()), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{error.filename} cannot be written: {error.strerror}.") from error
+    with butler_errors(repository, wanted="the tables"):
+        report = make_report(repository)
+    make_folder(output)
+    with atomic_output(output / "report.json", overwrite=True) as temporary:
+        numbers = json.dumps(_plain(report.tables()), indent=1, allow_nan=False)
+        temporary.write_text(f"{numbers}\n", encoding="utf-8")
     plot_report(report, output / "report.png", title=str(repository), overwrite=True)
     plot_rising(report, output / "light_curve.png", overwrite=True)
     for name, table in report.tables().items():
@@ -69,15 +70,15 @@ def _as_text(table: Table) -> str:
 
 
 def _plain(tables: dict[str, Table]) -> dict[str, list[dict[str, Any]]]:
-    """Return rows of plain numbers; JSON has no NaN, so that None stands for it."""
+    """Return rows of plain numbers; JSON has none that are not finite, for which None stands."""
     return {
         name: [
             {column: _number(value) for column, value in zip(table.colnames, row, strict=True)}
-            for row in table.as_array().tolist()
+            for row in (table.as_array().tolist() if len(table) else ())
         ]
         for name, table in tables.items()
     }
 
 
 def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .catalog_files import find_columns
 from .command import Command, Place, say
 from .plain_images import is_plain_image
 
@@ -40,7 +41,15 @@ class _Limits(click.ParamType[tuple[str | float, ...]]):
         return low, high
 
 
-@click.command("show", cls=Command)
+@click.command(
+    "show",
+    cls=Command,
+    epilog="\b\nExamples:\n"
+    "  forcedphot show calexp.fits -o calexp.png --positions objects.parquet --grid\n"
+    "  forcedphot show calexp.fits -o star.png --cutout 53.1 -28.1 101 --no-mask\n"
+    "  forcedphot show dp1 --dataset visit_image --collections LSSTComCam/DP1 -o visit.png \\\n"
+    "      --where 'visit=2024120200150 and detector=4'",
+)
 @click.argument("image", type=Place())
 @click.option(
     "-o",
@@ -91,35 +100,28 @@ class _Limits(click.ParamType[tuple[str | float, ...]]):
 )
 @click.option("--title", help="Title; what the image says of itself if not given.")
 def command(image: str | Path, output: Path | None, **options: Any) -> None:
-    r"""Draw IMAGE with its mask, and positions of a catalog on it.
+    """Draw IMAGE with its mask, and positions of a catalog on it.
 
     IMAGE is a file of any kind that forcedphot reads (FILE[EXT] is one HDU of a FITS file), or a URI. With
     --dataset, it is a Butler repository, or its label, from which one image is taken.
-
-    \b
-    forcedphot show calexp.fits -o calexp.png --positions objects.parquet --grid
-    forcedphot show calexp.fits -o star.png --cutout 53.1 -28.1 101 --no-mask
-    forcedphot show dp1 --dataset visit_image --where "visit=2024120200150 and detector=4" \
-        --collections LSSTComCam/DP1 -o visit.png
 
     The axes count the image's own pixels, so that an image may begin at (12000, 8000). Pixels that are not finite
     are dark violet. Colours of mask planes are explained below the picture.
     """
     from ..display import Display
+    from ..display.figures import check_figure_output
+    from ..io.catalogs import read_catalog
 
     if output is not None:
-        from ..io.atomic import check_output
-
-        check_output(output, overwrite=options["overwrite"])
-    catalog = _read_positions(options["positions"])
+        check_figure_output(output, overwrite=options["overwrite"])
+    catalog = None if options["positions"] is None else read_catalog(options["positions"])
+    columns = {} if catalog is None else find_columns(catalog, options, ("ra", "dec"))
     shown = _choose_plane(_read(image, options), options["plane"])
     display = Display(frame=_WINDOW if output is None else None)
     try:
         _draw(display, shown, options)
         if catalog is not None:
-            count = display.mark_positions(
-                catalog, ra_column=options["ra_column"], dec_column=options["dec_column"]
-            )
+            count = display.mark_positions(catalog, ra_column=columns["ra"], dec_column=columns["dec"])
             say(f"{count} of {len(catalog)} positions are on the image")
         if output is None:
             display.show()
@@ -142,12 +144,6 @@ def _draw(display: Display, shown: Exposure, options: dict[str, Any]) -> None:
 
 def _what(shown: Exposure, options: dict[str, Any]) -> str:
     return f"{options['plane']}, {shown.bbox.width} x {shown.bbox.height} pixels, {shown.bbox}"
-
-
-def _read_positions(place: str | Path | None) -> Any:
-    from ..io.catalogs import read_catalog
-
-    return None if place is None else read_catalog(place)
 
 
 def _choose_plane(exposure: Exposure, plane: str) -> Exposure:
@@ -203,29 +199,22 @@ def _get(repository: str, options: dict[str, Any]) -> Exposure:
     ConfigurationError
         If they describe none, or more than one, or something that the Butler does not understand.
     """
-    from lsst.daf.butler import Butler, ButlerUserError
-
     from ..errors import ConfigurationError
-    from ..io.formatters.stack_names import install
+    from .repositories import open_to_read
 
-    install()  # the repository may be one that the stack has written
-    collections = [name.strip() for name in (options["collections"] or "").split(",") if name.strip()]
     name = options["dataset"]
-    try:
-        with Butler.from_config(repository, collections=collections or None, writeable=False) as butler:
-            found = butler.query_datasets(
-                name,
-                collections=collections or butler.collections.defaults or "*",
-                where=options["where"],
-                find_first=bool(collections or butler.collections.defaults),
-                limit=_LISTED + 1,
-                explain=False,
-            )
-            if len(found) == 1:
-                return _as_exposure(butler.get(found[0]))
-    except (ButlerUserError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"The Butler of {repository} cannot find {name}: {reason}") from error
+    with open_to_read(repository, options["collections"], wanted=name) as butler:
+        chosen = butler.collections.defaults
+        found = butler.query_datasets(
+            name,
+            collections=chosen or "*",
+            where=options["where"],
+            find_first=bool(chosen),
+            limit=_LISTED + 1,
+            explain=False,
+        )
+        if len(found) == 1:
+            return _as_exposure(butler.get(found[0]))
     if not found:
         raise ConfigurationError(
             f"{repository} has no {name} of which this is true: {options['where'] or 'anything'}."

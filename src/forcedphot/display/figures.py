@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, OutputError
-from ..io.atomic import atomic_output
+from ..io.atomic import atomic_output, check_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -42,11 +42,28 @@ def save_figure(figure: FigureBase, path: str | Path, *, overwrite: bool = False
         If the file cannot be written, or matplotlib does not know its ending.
     """
     whole: Any = figure.figure
+    check_figure_output(path, overwrite=overwrite)
     with atomic_output(path, overwrite=overwrite) as temporary:
         try:
             whole.savefig(temporary, dpi=_DPI, bbox_inches="tight")
-        except ValueError as error:  # the ending names no format
+        except RuntimeError as error:  # a format that needs a program which is not there
             raise OutputError(f"{path} cannot be written: {error}.") from error
+
+
+def check_figure_output(path: str | Path, *, overwrite: bool) -> None:
+    """Tell before the work begins that a figure could not be written.
+
+    Raises
+    ------
+    OutputError
+        As `save_figure` would.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    endings = sorted(FigureCanvasBase.get_supported_filetypes())
+    if Path(path).suffix[1:].lower() not in endings:
+        raise OutputError(f"{path} cannot be written: figures have one of the endings .{', .'.join(endings)}.")
+    check_output(path, overwrite=overwrite)
 
 
 def check_colour(colour: str) -> str:

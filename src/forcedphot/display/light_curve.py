@@ -137,7 +137,7 @@ def _draw_band(
             axes.errorbar(
                 mjd[rows],
                 value[rows],
-                np.where(np.isfinite(error[rows]), error[rows], 0.0),
+                np.where(np.isfinite(error[rows]) & (error[rows] > 0.0), error[rows], 0.0),
                 fmt=marker,
                 ms=5,
                 lw=1,

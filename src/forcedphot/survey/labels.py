@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from ..io.atomic import atomic_output
+from ..io.atomic import atomic_output, check_output
 
 INDEX_NAME = "repos.yaml"
 """Of the index beside a repository."""
@@ -18,9 +18,15 @@ def check_label(index: Path, label: str, repository: Path) -> None:
     ------
     ConfigurationError
         If the label is that of another repository which is there, or the index is none.
+    OutputError
+        If the index cannot be written.
     """
+    if index.parent != repository.parent:  # which is made with the repository
+        check_output(index, overwrite=True)
     other = read_labels(index).get(label)
-    if other is not None and other != str(repository) and ("://" in other or Path(other).exists()):
+    if other is None or Path(other).resolve() == repository.resolve():
+        return
+    if "://" in other or Path(other).exists():
         raise ConfigurationError(
             f"{index} has the label {label!r} for {other}; give another label, or another index."
         )
@@ -31,7 +37,7 @@ def add_label(index: Path, label: str, repository: Path) -> None:
 
     Raises
     ------
-    ConfigurationError
+    ConfigurationError, OutputError
         As `check_label` does.
     """
     import yaml

@@ -64,7 +64,6 @@ def _reference_values(catalogs: ObjectCatalogs, exposures: Mapping[str, Exposure
     first = next(iter(exposures.values()))  # of the same pixels as the others
     ra_err, dec_err, covariance = coordinate_errors(reference, first)
     is_leaf, is_child = reference["deblend_nChild"] == 0, reference["parent"] != 0
-    is_inner = reference["detect_isPatchInner"] & reference["detect_isTractInner"]
     centroids = centroid_values(reference, first)
     return {
         "coord_ra": centroids["ra"],
@@ -74,7 +73,7 @@ def _reference_values(catalogs: ObjectCatalogs, exposures: Mapping[str, Exposure
         "coord_ra_dec_Cov": covariance,
         **{name: centroids[name] for name in ("x", "y", "xErr", "yErr")},
         "refBand": np.array(catalogs.reference_bands()),
-        "detect_isDeblendedModelSource": is_leaf & is_inner,
+        "detect_isDeblendedModelSource": reference["detect_isPrimary"] & is_child,
         "deblend_skipped": np.array(False),
         "deblend_isolatedParent": is_leaf & ~is_child,
         **picked(

@@ -142,8 +142,13 @@ def stored_plan(path: str | Path) -> SurveyPlan:
     """
     if not is_survey(path):
         raise ConfigurationError(f"{path} is not the repository of a simulated survey: it has no {_PLAN_FILE}.")
-    described = json.loads((Path(path) / _PLAN_FILE).read_text(encoding="utf-8"))
-    return SurveyPlan(find_profile(described["profile"]), find_size(described["size"]), described["seed"])
+    file = Path(path) / _PLAN_FILE
+    try:
+        described = json.loads(file.read_text(encoding="utf-8"))
+        profile, size, seed = (described[name] for name in ("profile", "size", "seed"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{file} is not that of a simulated survey.") from error
+    return SurveyPlan(find_profile(profile), find_size(size), seed)
 
 
 def _describe(plan: SurveyPlan) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def simulate(
     size
         How much there is: tiny, small or medium.
     seed
-        Another number, another survey; otherwise all is the same, to the last bit.
+        Another number, not negative, another survey; otherwise all is the same, to the last bit.
     n_processes
         How many at once; as many as there are cores if None.
     label
@@ -117,13 +117,16 @@ def simulate(
     Raises
     ------
     ConfigurationError
-        If there is no such profile or size, the repository is of another survey, or the label is taken.
+        If there is no such profile or size, a number is out of range, the repository is of another survey, or the
+        label is taken.
     OutputError
         If the folder has something else in it, is being written by another process, or cannot be written.
     SimulationError
         If a process died; what was made until then stays.
     """
     plan = find_plan(profile, size, seed)
+    if seed < 0:
+        raise ConfigurationError(f"The seed is a number from 0, not {seed}.")
     if n_processes is not None and n_processes < 1:
         raise ConfigurationError(f"At least one process is needed, not {n_processes}.")
     path = Path(repository).absolute()
