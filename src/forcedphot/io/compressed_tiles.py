@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import count
 
 import numpy as np
@@ -82,9 +82,7 @@ def _check_rice(hdu: Hdu) -> None:
 
 def _check_plio(hdu: Hdu) -> None:
     """Check the lengths in the headers of lists of pixels."""
-    for start, size in _places(hdu, "COMPRESSED_DATA", "I"):
-        if size == 0:
-            continue
+    for start, size in _places(hdu, "COMPRESSED_DATA", "I", more_than=0):
         n_words = size // 2
         header = np.frombuffer(hdu.read(start, start + 2 * min(n_words, _PLIO_HEADER_WORDS)), ">i2").tolist()
         header += [0] * (_PLIO_HEADER_WORDS - len(header))
@@ -96,10 +94,9 @@ def _check_plio(hdu: Hdu) -> None:
 
 def _check_gzip(hdu: Hdu, name: str, most: int) -> None:
     """Unpack tiles that may be far too large, to no more than they may have."""
-    if hdu.data_size * _MAX_GZIP_RATIO <= _HARMLESS_BYTES:
-        return
-    for start, size in _places(hdu, name, "BIJ"):
-        if size * _MAX_GZIP_RATIO > _HARMLESS_BYTES:
+    harmless = _HARMLESS_BYTES // _MAX_GZIP_RATIO
+    if hdu.data_size > harmless:
+        for start, size in _places(hdu, name, "BIJ", more_than=harmless):
             _check_unpacked(hdu.read(start, start + size), most)
 
 
@@ -119,13 +116,13 @@ def _check_unpacked(packed: bytes, most: int) -> None:
             inflater = zlib.decompressobj(_GZIP)
 
 
-def _places(hdu: Hdu, name: str, codes: str) -> Iterator[tuple[int, int]]:
-    """List where the tiles in a column begin in the HDU's data, and their bytes; nothing without such a column."""
+def _places(hdu: Hdu, name: str, codes: str, *, more_than: int) -> list[tuple[int, int]]:
+    """List where a column's tiles of more than some bytes begin in the data, and their bytes."""
     header = hdu.header
     formats = [parse_format(str(header[f"TFORM{i}"])) for i in range(1, header["TFIELDS"] + 1)]
     names = [header.get(f"TTYPE{i}") for i in range(1, len(formats) + 1)]
     if name not in names:
-        return
+        return []
     index = names.index(name)
     column, first = formats[index], sum(form.width for form in formats[:index])
     width, n_rows = header["NAXIS1"], header["NAXIS2"]
@@ -133,9 +130,12 @@ def _places(hdu: Hdu, name: str, codes: str) -> Iterator[tuple[int, int]]:
         raise FileFormatError(f"its column {name} holds no tiles")
     rows = np.frombuffer(hdu.read(0, width * n_rows), np.uint8).reshape(n_rows, width)
     pairs = np.ascontiguousarray(rows[:, first : first + column.width])
+    counts, offsets = pairs.view(">i4" if column.descriptor == "P" else ">i8").astype(np.int64).T
     heap = header.get("THEAP", width * n_rows)
-    for size, offset in pairs.view(">i4" if column.descriptor == "P" else ">i8").tolist():
-        n_bytes = size * column.element_width
-        if min(size, offset) < 0 or heap + offset + n_bytes > hdu.data_size:
-            raise FileFormatError("the places of its tiles are outside the HDU")
-        yield heap + offset, n_bytes
+    most = (hdu.data_size - heap) // column.element_width
+    plausible = (counts >= 0) & (counts <= most) & (offsets >= 0) & (offsets <= hdu.data_size)
+    sizes = counts * column.element_width
+    if not plausible.all() or (heap + offsets + sizes > hdu.data_size).any():
+        raise FileFormatError("the places of its tiles are outside the HDU")
+    large = sizes > more_than
+    return list(zip((heap + offsets[large]).tolist(), sizes[large].tolist(), strict=True))
