@@ -94,6 +94,13 @@ def test_the_result_of_a_job_can_be_an_upload(client: TestClient) -> None:
         (f"{HEAD}<FIELD name='a' datatype='int'/><DATA><BINARY><STREAM href='file:///etc/passwd'/>", "elsewhere"),
         (f"{HEAD}<FIELD name='a' datatype='int'/><DATA><BINARY><STREAM encoding='gzip'/>", "base64"),
         (f"{HEAD}<DATA><FITS><STREAM/>", "FITS"),
+        # of rows that are declared and not there, astropy makes what is in memory
+        (
+            f"{HEAD.replace('<TABLE>', '<TABLE nrows="9">')}<FIELD name='a' datatype='long'/><DATA/>{TAIL}",
+            "is empty",
+        ),
+        (f"{HEAD}<FIELD name='a' datatype='long'/><DATA><tabledata/></DATA>{TAIL}", "data are tabledata"),
+        (f"{HEAD}<FIELD name='a' datatype='long'/><DATA><X/><TABLEDATA/></DATA>{TAIL}", "data are X"),
         (f"{HEAD}<FIELD name='a' datatype='double' arraysize='100000x100000'/>{TAIL}", "too large"),
         (f"{HEAD.replace('<TABLE>', '<TABLE nrows="999999999">')}{TAIL}", "more than 10 rows"),
         (f"{HEAD.replace('<TABLE>', '<TABLE nrows="-1">')}{TAIL}", "nrows"),

@@ -72,6 +72,7 @@ class _Inspection:
         self._rows = 0
         self._bytes_per_row = 0
         self._columns = 0
+        self._wants_rows = False
 
     def inspect(self, document: bytes) -> None:
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -90,7 +91,12 @@ class _Inspection:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise ServiceError(f"its elements are nested more than {_DEEPEST} deep")
-        tag = name.rpartition(" ")[2].upper()
+        tag = name.rpartition(" ")[2]
+        if self._wants_rows and tag not in ("TABLEDATA", "BINARY", "BINARY2"):
+            raise ServiceError(f"its data are {tag[:30]}; expected TABLEDATA, BINARY or BINARY2")
+        # astropy makes the rows that TABLE declares, of whatever is in memory, unless there are data to fill them
+        self._wants_rows = tag == "DATA"
+        tag = tag.upper()
         if tag == "TR":
             self._count(self._rows + 1)
         elif tag == "TABLE":
@@ -106,11 +112,11 @@ class _Inspection:
                 raise ServiceError("its data are elsewhere (STREAM has a href); this service fetches nothing")
             if attributes.get("encoding", "base64").lower() != "base64":
                 raise ServiceError("its STREAM is not encoded as base64")
-        elif tag in ("FITS", "PARQUET"):
-            raise ServiceError(f"its data are {tag}; expected TABLEDATA, BINARY or BINARY2")
 
     def _end(self, _: str) -> None:
         self._depth -= 1
+        if self._wants_rows:
+            raise ServiceError("its DATA is empty; expected TABLEDATA, BINARY or BINARY2")
 
     def _count(self, rows: int, keep: bool = True) -> None:
         if rows > self._most_rows:
