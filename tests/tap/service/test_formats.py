@@ -201,3 +201,34 @@ def test_binary2_keeps_any_value(rows: list[tuple[object, ...]]) -> None:
     assert array["t"].filled("").tolist() == [text or "" for text in table.column("t").to_pylist()]
     for read, made in zip(array["l"], table.column("l").to_pylist(), strict=True):
         assert list(np.ma.filled(read).ravel()) == (made or [])
+
+
+def test_times_finer_than_microseconds_are_written() -> None:
+    data = pa.table({"time": pa.array([1_735_787_045_678_900_123, None], pa.timestamp("ns"))})
+    for form in ("votable/b2", "votable/td"):
+        assert votable(written(data, form, "SELECT time FROM t.data"))["time"][0] == "2025-01-02T03:04:05.678900"
+    assert written(data, "csv", "SELECT time FROM t.data") == b"time\n2025-01-02T03:04:05.678900\n\n"
+
+
+def test_texts_that_call_themselves_times_are_no_markup() -> None:
+    data = pa.table({"time": pa.array(["<INFO/>&"])})
+    engine = Engine([memory_table("t.data", data, metadata=[ColumnMetadata("time", xtype="timestamp")])])
+    form = find_format("votable/td")
+    document = b"".join(serialize(engine.query("SELECT time FROM t.data"), form, {}))
+    assert votable(document)["time"][0] == "<INFO/>&"
+
+
+def test_fits_with_one_long_text_is_written_in_small_parts() -> None:
+    texts = ["x", "y" * 1_000_000, None, *["z"] * 40]
+    data = pa.table({"text": pa.array(texts)})
+    engine = Engine([memory_table("t.data", data)])
+    parts = list(serialize(engine.query("SELECT text FROM t.data"), find_format("fits"), {}))
+    assert max(map(len, parts)) <= 8_000_000
+    with fits.open(io.BytesIO(b"".join(parts))) as file:
+        assert file[1].data["text"].tolist() == [text or "" for text in texts]
+
+
+def test_what_parquet_cannot_hold_is_an_error_of_the_query() -> None:
+    data = pa.table({"time": pa.array([datetime(2025, 1, 2), datetime(2025, 1, 3)])})
+    with pytest.raises(QueryError, match=r"Parquet does not hold the result: .*interval"):
+        written(data, "parquet", "SELECT time - time AS d FROM t.data")

@@ -57,7 +57,7 @@ def simplified(array: pa.Array, kind: VotableType) -> pa.Array:
     """
     try:
         if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-            texts = array.cast(pa.timestamp("us")).cast(pa.string())
+            texts = array.cast(pa.timestamp("us"), safe=False).cast(pa.string())
             return pc.replace_substring(texts, " ", "T", max_replacements=1)
         if kind.datatype == "char":
             return pc.replace_substring_regex(_as_text(array), "[^\\x00-\\x7f]", "?")

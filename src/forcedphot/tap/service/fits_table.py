@@ -16,6 +16,7 @@ from .writer import ResultWriter
 
 MOST_COLUMNS = 999
 _BLOCK = 2880
+_BYTES_AT_ONCE = 8_000_000
 _LETTERS = {
     "boolean": "L",
     "unsignedByte": "B",
@@ -24,6 +25,8 @@ _LETTERS = {
     "long": "K",
     "float": "E",
     "double": "D",
+    "char": "A",
+    "unicodeChar": "A",
 }
 
 
@@ -64,15 +67,19 @@ class Fits(ResultWriter):
 
     def end(self, overflow: bool) -> Iterator[bytes]:
         yield self._header(overflow)
+        rows_at_once = max(1, _BYTES_AT_ONCE // self._row_bytes())
         n_bytes = 0
         if self._sink is not None:
             self._sink.close()
             self._spool.seek(0)
             for batch in pa.ipc.open_stream(self._spool):
-                columns = [self._encoded(array, number) for number, array in enumerate(batch.columns)]
-                data = np.concatenate(columns, axis=1).tobytes()
-                n_bytes += len(data)
-                yield data
+                # one long text makes all rows long
+                for start in range(0, batch.num_rows, rows_at_once):
+                    piece = batch.slice(start, rows_at_once)
+                    columns = [self._encoded(array, number) for number, array in enumerate(piece.columns)]
+                    data = np.concatenate(columns, axis=1).tobytes()
+                    n_bytes += len(data)
+                    yield data
         yield bytes(-n_bytes % _BLOCK)
 
     def close(self) -> None:
@@ -97,19 +104,18 @@ class Fits(ResultWriter):
         size = self.kinds[number].arraysize
         return int(size) if size not in ("", "*") else int(self._widths[number])
 
+    def _row_bytes(self) -> int:
+        datatypes = map(self._datatype, range(len(self.columns)))
+        sizes = (np.dtype(cells.BIG_ENDIAN.get(datatype, "u1")).itemsize for datatype in datatypes)
+        return sum(size * self._width(number) for number, size in enumerate(sizes))
+
     def _header(self, overflow: bool) -> bytes:
         cards: list[tuple[str, Any]] = []
-        row_bytes = 0
         for number, column in enumerate(self.columns):
             position, datatype = number + 1, self._datatype(number)
-            if datatype in ("char", "unicodeChar"):
-                form, size = f"{self._width(number)}A", self._width(number)
-            else:
-                size = 1 if datatype == "boolean" else np.dtype(cells.BIG_ENDIAN[datatype]).itemsize
-                form, size = f"{self._width(number)}{_LETTERS[datatype]}", self._width(number) * size
-            row_bytes += size
+            form = f"{self._width(number)}{_LETTERS[datatype]}"
             cards += [(f"TTYPE{position}", column.name), (f"TFORM{position}", form)]
-            if self._has_null[number] and self._is_single(number) and _LETTERS.get(datatype, "") in "BIJK":
+            if self._has_null[number] and self._is_single(number) and _LETTERS[datatype] in "BIJK":
                 cards.append((f"TNULL{position}", self._null(datatype)))
             known = {"TUNIT": column.unit, "TUCD": column.ucd, "TUTYP": column.utype, "TCOMM": column.description}
             cards += [(f"{key}{position}", value) for key, value in known.items() if value]
@@ -118,7 +124,7 @@ class Fits(ResultWriter):
             ("XTENSION", "BINTABLE"),
             ("BITPIX", 8),
             ("NAXIS", 2),
-            ("NAXIS1", row_bytes),
+            ("NAXIS1", self._row_bytes()),
             ("NAXIS2", self._n_rows),
             ("PCOUNT", 0),
             ("GCOUNT", 1),

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..errors import QueryError
 from .votable import document_start, fields
 from .writer import ResultWriter
 
@@ -43,7 +44,10 @@ class Parquet(ResultWriter):
 
     def begin(self) -> bytes:
         self._sink = _Sink()
-        self._writer = pq.ParquetWriter(self._sink, self.schema, compression="zstd")
+        try:
+            self._writer = pq.ParquetWriter(self._sink, self.schema, compression="zstd")
+        except pa.ArrowException as error:
+            raise QueryError(f"Parquet does not hold the result: {error}; try CAST, or another format") from None
         return self._sink.take()
 
     def rows(self, batch: pa.RecordBatch) -> Iterator[bytes]:

@@ -94,7 +94,7 @@ class Tabledata(_Votable):
     @staticmethod
     def _escaped(array: pa.Array, kind: VotableType) -> pa.Array:
         written = cells.texts(cells.simplified(array, kind), _INFINITIES).fill_null("")
-        if kind.datatype == "unicodeChar":
+        if kind.datatype in ("char", "unicodeChar"):
             for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
                 written = pc.replace_substring(written, sign, escaped)
             written = pc.replace_substring_regex(written, f"[{FORBIDDEN}{_BEYOND_BMP_END}]", "\ufffd")
