@@ -2,6 +2,7 @@
 
 import os
 import threading
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,9 @@ def test_a_changed_file_gets_another_copy_and_the_old_one_goes(table: TableSourc
     assert made.wait(30)
     old = first.replace_files(table).files
     os.utime(table.files[0], ns=(1, 1))
-    (tmp_path / "index" / "interrupted.part").touch()
+    interrupted, anothers = tmp_path / "index" / f"{uuid.uuid4().hex}.part", tmp_path / "index" / "notes.txt"
+    interrupted.touch()
+    anothers.touch()
     made.clear()
     second = IndexedCopies(tmp_path / "index", made.set, rows_worth_a_copy=500)
     assert second.replace_files(table) is table
@@ -61,7 +64,7 @@ def test_a_changed_file_gets_another_copy_and_the_old_one_goes(table: TableSourc
     new = second.replace_files(table).files
     assert old[0] not in new
     assert old[1] in new
-    assert set((tmp_path / "index").iterdir()) == set(new)
+    assert set((tmp_path / "index").iterdir()) == {*new, anothers}
 
 
 def test_small_tables_are_read_where_they_are(table: TableSource, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A search in files that are small, or each of a small part of the sky, as those o
 import hashlib
 import logging
 import queue
+import re
 import shutil
 import threading
 import uuid
@@ -18,6 +19,7 @@ from ..sky_index import write_indexed
 from ..tables import TableSource
 
 _LOG = logging.getLogger(__name__)
+_OURS = re.compile(r"[0-9a-f]{32}\.(parquet|part)")
 
 ROWS_WORTH_A_COPY = 500_000
 """Of the largest file of a table."""
@@ -32,7 +34,7 @@ class IndexedCopies:
     Parameters
     ----------
     folder
-        Where they are; nobody else's.
+        Where they are. Files in it that are none of ours are left alone.
     on_change
         Called, in that thread, when all files of a table are there.
     rows_worth_a_copy
@@ -52,7 +54,8 @@ class IndexedCopies:
     def begin(self) -> None:
         """Remove copies that no table has asked for, as files are gone or changed; then make the new ones."""
         if self._folder.exists():
-            for copy in set(self._folder.iterdir()) - self._wanted:
+            ours = (file for file in self._folder.iterdir() if _OURS.fullmatch(file.name))
+            for copy in set(ours) - self._wanted:
                 copy.unlink(missing_ok=True)
         threading.Thread(target=self._work, name="indexed copies", daemon=True).start()
 
