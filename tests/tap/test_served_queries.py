@@ -299,7 +299,9 @@ def test_with_tokens_files_and_queries_are_for_those_who_have_one(
         monkeypatch.setenv("FORCEDPHOT_TAP_URL", f"{url}/tap")
         mine = get_tap_service("tap")
         file_url = mine.search("SELECT TOP 1 access_url FROM ivoa.ObsCore").to_table()["access_url"][0]
-        assert requests.get(file_url, timeout=30).status_code == 401
+        refused = requests.get(file_url, timeout=30)
+        assert refused.status_code == 401
+        assert "Basic" in refused.headers["www-authenticate"]
         allowed = requests.get(file_url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
         assert allowed.status_code == 200
         asked = requests.get(f"{url}/tap/sync?LANG=ADQL&QUERY=SELECT+1+AS+one+FROM+dp1.Visit", timeout=30)

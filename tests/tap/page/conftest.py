@@ -42,6 +42,7 @@ class Settings:
     tokens: dict[str, str] = field(default_factory=dict)
     sync_limits: Limits = field(default_factory=lambda: Limits(seconds=5.0))
     sync_wait_seconds: float = 5.0
+    base_url: str | None = None
 
 
 @dataclass

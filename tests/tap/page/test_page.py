@@ -6,10 +6,13 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import httpx
+import pyarrow as pa
 import pytest
 
-from forcedphot.tap.engine import Limits
+from forcedphot.tap.engine import Engine, Limits
+from forcedphot.tap.holdings import HeldColumn, HeldSchema, HeldTable, HoldingsSnapshot
 from forcedphot.tap.page import kept_results
+from forcedphot.tap.tables import memory_table
 
 from .conftest import HOSTILE, ROWS, Jobs, ListedJob, MemoryHoldings, Settings, TestClient, make_app
 
@@ -340,7 +343,8 @@ def test_jobs_are_listed_with_links_to_results(holdings: MemoryHoldings) -> None
     assert "/tap/async/def/results" not in page
     assert 'href="/tap/async/def"' in page
     assert "data-active" in page
-    assert "data-active" not in TestClient(make_app(holdings)).get("/jobs").text
+    for waiting in (Jobs(), Jobs({None: [ListedJob("ghi", "PENDING", [])]})):
+        assert "data-active" not in TestClient(make_app(holdings, jobs=waiting)).get("/jobs").text
 
 
 def test_without_its_token_nothing_is_shown_or_run(holdings: MemoryHoldings) -> None:
@@ -367,6 +371,10 @@ def test_forms_of_other_sites_are_refused(client: TestClient) -> None:
     answer = client.post("/query", data={"query": ALL}, headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == 403
     assert client.post("/query", data={"query": ALL}, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+    # what browsers send to addresses that are neither https nor of their own machine, unless the page forbids it
+    assert client.post("/query", data={"query": ALL}, headers={"origin": "http://evil.example"}).status_code == 403
+    assert client.post("/query", data={"query": ALL}, headers={"origin": "http://testserver"}).status_code == 200
+    assert client.get("/").headers["referrer-policy"] == "same-origin"
 
 
 def test_odd_requests_are_answered(client: TestClient) -> None:
@@ -400,3 +408,16 @@ def test_the_page_works_below_a_path(holdings: MemoryHoldings) -> None:
     page = client.get("/survey/").text
     assert 'src="/survey/page/page.js"' in page
     assert 'action="/survey/query"' in page
+
+
+def test_names_are_put_into_the_query_as_it_must_have_them() -> None:
+    data = pa.table({"ra": [1.0], "size": [1], "flux.r": [1.0]})
+    engine = Engine([memory_table("dp1.Odd", data)])
+    source = engine.tables["dp1.odd"]
+    held = HeldTable(source, "", tuple(HeldColumn(column) for column in source.columns.values()))
+    snapshot = HoldingsSnapshot((HeldSchema("dp1", "", (held,)),), (), [], engine)
+    page = Document(TestClient(make_app(MemoryHoldings(snapshot))).get("/tables/dp1.Odd").text)
+    names = [code["data-name"] for code in page.all("code") if "data-name" in code]
+    assert names == ["dp1.Odd", "ra", '"size"', '"flux.r"']
+    with engine.query(f"SELECT {', '.join(filter(None, names[1:]))} FROM {names[0]}") as result:
+        assert result.read_all().num_rows == 1

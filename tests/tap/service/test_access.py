@@ -37,6 +37,8 @@ def test_a_token_is_asked_for_behind_a_proxy_too(make_app: Callable[..., Starlet
         assert client.get("/proxied/tap/sync", params=QUERY).status_code == 401
         assert client.get("/proxied/tap/sync", params=QUERY, headers=ANNA).status_code == 200
         assert client.get("/proxied/tap/availability").status_code == 200
+        missing = client.get("/proxied/tap/nothing", headers=ANNA)
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "application/x-votable+xml")
 
 
 def test_a_token_opens_the_service(serve: Serve) -> None:
@@ -64,5 +66,14 @@ def test_another_sites_page_cannot_ask_in_a_users_name(serve: Serve) -> None:
         elsewhere = {"Sec-Fetch-Site": "cross-site"}
         assert client.post("/tap/async", data=QUERY, headers=elsewhere).status_code == 403
         assert client.post("/tap/async", data=QUERY, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+        # what browsers send to addresses that are neither https nor of their own machine
+        for origin, status in (("https://evil.example", 403), ("null", 403), (BASE, 303)):
+            assert client.post("/tap/async", data=QUERY, headers={"Origin": origin}).status_code == status
         assert client.get("/tap/sync", params=QUERY, headers={"Host": "evil.example"}).status_code == 400
         assert client.get("/tap/sync", params=QUERY, headers={"Host": "localhost:8080"}).status_code == 200
+
+
+def test_a_form_from_the_address_behind_a_proxy_is_taken(serve: Serve) -> None:
+    with serve(base_url="https://example.org/survey") as client:
+        own = {"Origin": "https://example.org"}
+        assert client.post("/tap/async", data=QUERY, headers=own).status_code == 303

@@ -8,11 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
+import anyio
 import pytest
+from starlette.applications import Starlette
+from starlette.types import Message
 from vo_models.uws.models import Jobs
 
 from forcedphot.errors import ForcedPhotError
 from forcedphot.tap.service import manager
+from forcedphot.tap.service.jobs import Job
+from forcedphot.tap.service.parameters import Parameters
 
 from .conftest import FOREVER, N_ROWS, TestClient
 
@@ -255,6 +260,80 @@ def test_what_cannot_be_kept_is_refused(client: TestClient, tmp_path: Path) -> N
     client.delete(job)
     folder.rmdir()
     assert client.post("/tap/async", data=COUNT).status_code == 503
+
+
+def refuse_to_save(_: Job) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_jobs_go_on_and_go_away_when_nothing_can_be_written(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pending, running = create(client), create(client, QUERY=FOREVER, PHASE="RUN")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "save", refuse_to_save)
+        assert client.post("/tap/async", data=COUNT).status_code == 503
+        assert client.post(f"{pending}/phase", data={"PHASE": "RUN"}).status_code == 303
+        assert finished(client, pending) == "COMPLETED"
+        assert f"job {pending.rpartition('/')[2]} is COMPLETED is lost with a restart" in caplog.text
+        for job in (pending, running):
+            assert client.delete(job).status_code == 303
+            assert client.get(job).status_code == 404
+    assert finished(client, create(client, PHASE="RUN")) == "COMPLETED"
+    assert len(list((tmp_path / "data" / "jobs").iterdir())) == 1
+
+
+def test_jobs_are_destroyed_while_nothing_can_be_written(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager, "_SECONDS_BETWEEN_SWEEPS", 0.02)
+    with serve() as client:
+        soon = (datetime.now(UTC) + timedelta(seconds=0.2)).isoformat()
+        jobs = [create(client, DESTRUCTION=soon) for _ in range(2)]
+        monkeypatch.setattr(Job, "save", refuse_to_save)
+        for _ in range(100):
+            if [client.get(job).status_code for job in jobs] == [404, 404]:
+                break
+            time.sleep(0.02)
+        assert [client.get(job).status_code for job in jobs] == [404, 404]
+
+
+def test_a_folder_that_cannot_be_used_is_named(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(ForcedPhotError, match=r"jobs cannot be kept in .*data: Not a directory"), serve():
+        pass
+
+
+def test_what_was_half_written_when_the_service_died_is_removed(serve: Serve, tmp_path: Path) -> None:
+    with serve() as client:
+        job = tmp_path / "data" / "jobs" / create(client).rpartition("/")[2]
+    (job / "result.new").write_text("half a res")
+    with serve():
+        assert [file.name for file in job.iterdir()] == ["job.json"]
+
+
+def test_a_job_that_is_deleted_while_a_request_comes_is_not_found(make_app: Callable[..., Starlette]) -> None:
+    app = make_app()
+    statuses = []
+
+    async def ask() -> None:
+        async with app.router.lifespan_context(app):
+            jobs = app.state.jobs
+            job = jobs.create(Parameters(list(COUNT.items())), None)
+
+            async def receive() -> Message:
+                jobs.delete(job)
+                return {"type": "http.request", "body": b"PHASE=RUN"}
+
+            async def send(message: Message) -> None:
+                statuses.append(message.get("status"))
+
+            headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/x-www-form-urlencoded")]
+            path = f"/tap/async/{job.id}/phase"
+            request = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+            await app(request, receive, send)
+
+    anyio.run(ask)
+    assert statuses[0] == 404
 
 
 def test_there_is_an_end_to_jobs(serve: Serve) -> None:

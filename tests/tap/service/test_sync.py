@@ -83,6 +83,14 @@ def test_a_body_of_another_kind_is_refused(client: TestClient) -> None:
     assert answer.status_code == 415
 
 
+@pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "utf-8; charset=undefined", "utf-80"])
+def test_forms_in_odd_encodings_are_refused(client: TestClient, charset: str) -> None:
+    body = f'--x\r\nContent-Disposition: form-data; name="QUERY"\r\n\r\n{COUNT}\r\n--x--\r\n'
+    for given, status in ((f"charset={charset}", 415), ('charset="UTF-8"', 200), ("charset=us-ascii", 200)):
+        kind = {"content-type": f"multipart/form-data; {given}; boundary=x"}
+        assert client.post("/tap/sync", content=body, headers=kind).status_code == status
+
+
 def test_a_request_that_is_too_large_is_refused(serve: Serve) -> None:
     with serve(max_upload_bytes=10_000) as client:
         asked = {"QUERY": COUNT + " " * 20_000}
@@ -174,6 +182,27 @@ def test_a_query_stops_when_its_client_goes_away(make_app: Callable[..., Starlet
     sent = anyio.run(leave)
     assert time.monotonic() - began < 15
     assert b"the client has gone" in b"".join(message.get("body", b"") for message in sent)
+
+
+def test_a_client_that_goes_away_while_it_sends_is_no_error(
+    make_app: Callable[..., Starlette], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        return
+
+    async def leave() -> None:
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/x-www-form-urlencoded")]
+        request = {"type": "http", "method": "POST", "path": "/tap/sync", "query_string": b"", "headers": headers}
+        async with app.router.lifespan_context(app):
+            await app(request, receive, send)
+
+    anyio.run(leave)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_result_that_breaks_off_is_not_ended(

@@ -26,8 +26,3 @@ def is_allowed(request: Request, typed: str = "") -> bool:
 def owner(request: Request, typed: str = "") -> str | None:
     """Return the name of the one whose token a request has, if it has one."""
     return owner_of(sent_token(request) or typed, request.app.state.settings.tokens)
-
-
-def comes_from_elsewhere(request: Request) -> bool:
-    """Tell whether another site's page sent a form, as browsers say."""
-    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")

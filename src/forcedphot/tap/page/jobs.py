@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import Request
 
+from ..service.jobs import EXECUTING, QUEUED
 from .access import owner
 
 if TYPE_CHECKING:
     from ..service.manager import JobManager
 
 MAX_JOBS = 100
-_ACTIVE = {"PENDING", "QUEUED", "EXECUTING"}
 _MAX_CHARACTERS = 300
 
 
@@ -36,7 +36,7 @@ class ListedJob(NamedTuple):
     @property
     def is_active(self) -> bool:
         """Whether its phase will change by itself."""
-        return self.phase in _ACTIVE
+        return self.phase in (QUEUED, EXECUTING)
 
 
 def list_jobs(request: Request) -> list[ListedJob]:

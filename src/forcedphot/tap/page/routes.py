@@ -18,6 +18,8 @@ from ..dialect import MAX_CHARACTERS
 from ..engine import Cancellation
 from ..errors import QueryError, QueryLimitError
 from ..holdings import HoldingsSnapshot
+from ..identifiers import delimited
+from ..service.access import comes_from_elsewhere
 from . import access, browsing, plots
 from .cells import ROWS_PER_PAGE, cells, is_number
 from .jobs import list_jobs
@@ -32,7 +34,8 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    # with none at all, browsers hide from us, too, where a form comes from
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 _PLOT_HEADERS = {
@@ -75,6 +78,7 @@ class _Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["delimited"] = delimited
 
     async def home(self, request: Request) -> Response:
         """Show tables, and a query to begin with."""
@@ -96,7 +100,7 @@ class _Page:
 
     async def query(self, request: Request) -> Response:
         """Run a query, and lead to its result."""
-        if access.comes_from_elsewhere(request):
+        if comes_from_elsewhere(request):
             return await self._query_page(request, 403, mistake=Mistake("this form belongs to another site"))
         async with request.form(max_files=0, max_fields=10, max_part_size=1_000_000) as form:
             typed, text = (str(form.get(name, "")) for name in ("token", "query"))
@@ -206,7 +210,7 @@ class _Page:
 
 @contextlib.asynccontextmanager
 async def _stopped_with(request: Request, cancellation: Cancellation) -> AsyncIterator[None]:
-    """Stop a query when the one who asked goes away."""
+    """Stop a query when the one who asked goes away, or the service stops."""
 
     async def watch() -> None:
         while not await request.is_disconnected():
@@ -218,6 +222,8 @@ async def _stopped_with(request: Request, cancellation: Cancellation) -> AsyncIt
         yield
     finally:
         watcher.cancel()
+        # for when the service stops; a query that has ended does not mind
+        cancellation.cancel()
 
 
 def _root(request: Request) -> str:

@@ -23,10 +23,11 @@ def file_routes(holdings: RepositoryHoldings) -> "list[BaseRoute]":
     from starlette.routing import Route
 
     from ..page.access import is_allowed
+    from ..service.access import CHALLENGE
 
     def send(request: "Request") -> "Response":
         if not is_allowed(request):
-            raise HTTPException(401, "This service asks for a token.", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, "This service asks for a token.", CHALLENGE)
         dataset_id = str(request.path_params["dataset_id"])
         path = holdings.file(dataset_id)
         if path is None or not path.is_file():

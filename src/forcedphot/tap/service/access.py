@@ -4,17 +4,21 @@ import base64
 import binascii
 import hmac
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .address import base_url
 from .errors import ServiceError, error_response
 
 _OPEN = frozenset({"/availability", "/capabilities"})
 """What says that a token is needed cannot need one itself."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_CHALLENGE = 'Bearer realm="forcedphot", Basic realm="forcedphot"'
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="forcedphot", Basic realm="forcedphot"'}
+"""Header that says which tokens are taken, and how."""
 
 
 def owner_of(token: str, tokens: Mapping[str, str]) -> str | None:
@@ -35,6 +39,20 @@ def sent_token(request: Request) -> str:
         except (binascii.Error, UnicodeDecodeError):
             return ""
     return ""
+
+
+def comes_from_elsewhere(request: Request) -> bool:
+    """Tell whether the page of another site has made a browser send a request that could change something."""
+    if request.method in _SAFE:
+        return False
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("none", "same-origin")
+    # browsers say only this to addresses that are neither https nor of their own machine
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    return origin.partition("://")[2] not in (request.headers.get("host"), urlsplit(base_url(request)).netloc)
 
 
 class TapAccess:
@@ -59,11 +77,10 @@ class TapAccess:
         request = Request(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         request.state.owner = owner_of(sent_token(request), self._tokens)
-        site = request.headers.get("sec-fetch-site", "none")
         answer = self._app
-        if request.method not in _SAFE and site not in ("none", "same-origin"):
+        if comes_from_elsewhere(request):
             answer = error_response(ServiceError("this request comes from another site's page", 403))
         elif self._tokens and request.state.owner is None and path not in _OPEN:
             message = "this service asks for a token: as a bearer token, or as the password of basic access"
-            answer = error_response(ServiceError(message, 401, {"WWW-Authenticate": _CHALLENGE}))
+            answer = error_response(ServiceError(message, 401, CHALLENGE))
         await answer(scope, receive, send)

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -18,6 +18,7 @@ from ..errors import QueryError, QueryLimitError
 from ..holdings import Holdings, HoldingsSnapshot
 from . import vosi
 from .access import TapAccess
+from .address import base_url
 from .body_limit import BodyLimit
 from .capabilities import capabilities
 from .errors import ServiceError, error_response
@@ -25,7 +26,7 @@ from .manager import JobManager
 from .parameters import ParameterReader
 from .settings import ServiceSettings
 from .sync import SyncQueries
-from .uws import JobResources, ResultUrls, base_url
+from .uws import JobResources, ResultUrls
 
 _log = logging.getLogger(__name__)
 _XML = "text/xml"
@@ -84,6 +85,7 @@ def create_app(holdings: Holdings, settings: ServiceSettings, page_routes: Seque
             QueryLimitError: _refused,
             HTTPException: _http_error,
             OSError: _not_kept,
+            ClientDisconnect: _gone,
             Exception: _failed,
         },
         lifespan=lifespan,
@@ -148,10 +150,16 @@ async def _not_kept(_: Request, error: Exception) -> Response:
     return error_response(ServiceError("the service cannot use its files; its log says why", 503))
 
 
+async def _gone(_: Request, error: Exception) -> Response:
+    _log.info("A client went away while it was sending.", exc_info=error)
+    return Response(status_code=400)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    if request.url.path.startswith("/tap/"):
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    if request.scope["path"].removeprefix(root).startswith("/tap/"):
         return error_response(ServiceError(error.detail, error.status_code, error.headers))
     return Response(error.detail, error.status_code, dict(error.headers or {}), "text/plain")
 

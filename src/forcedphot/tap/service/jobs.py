@@ -91,6 +91,11 @@ class Job:
         return self.folder / "result"
 
     @property
+    def unfinished(self) -> Path:
+        """File of the result while it is written."""
+        return self.folder / "result.new"
+
+    @property
     def is_active(self) -> bool:
         """Whether it can still change by itself, or when it is told to run."""
         return self.phase in ACTIVE

@@ -54,10 +54,15 @@ class JobManager:
         Raises
         ------
         ServiceError
-            If another service uses the folder.
+            If another service uses the folder, or it cannot be used.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._settings.data / "lock").open("w") as lock:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            opened = (self._settings.data / "lock").open("w")
+        except OSError as error:
+            message = f"jobs cannot be kept in {self._settings.data}: {error.strerror}; give another folder"
+            raise ServiceError(message) from error
+        with opened as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -112,8 +117,12 @@ class JobManager:
             duration=self._settings.duration,
         )
         job.folder.mkdir()
-        job.edit(parameters)
-        job.save()
+        try:
+            job.edit(parameters)
+            job.save()
+        except OSError:
+            job.remove()
+            raise
         self._jobs[job.id] = job
         return job
 
@@ -130,24 +139,28 @@ class JobManager:
 
     def run(self, job: Job) -> None:
         """Queue a pending job."""
-        job.enter(QUEUED)
-        job.save()
+        self._enter(job, QUEUED)
         self._queue(job)
 
     def abort(self, job: Job) -> None:
         """Stop a job, if it has not ended."""
         if job.is_active:
             job.ended = datetime.now(UTC)
-            job.enter(ABORTED)
-            job.save()
-        if job.id in self._running:
-            self._running[job.id][1].cancel("the job was aborted")
+            self._enter(job, ABORTED)
+        self._cancel(job)
 
     def delete(self, job: Job) -> None:
         """Stop a job, and forget it."""
-        self.abort(job)
         self._jobs.pop(job.id, None)
+        # nothing is written, so that it works on a full disk
+        if job.is_active:
+            job.enter(ABORTED)
+        self._cancel(job)
         job.remove()
+
+    def _cancel(self, job: Job) -> None:
+        if job.id in self._running:
+            self._running[job.id][1].cancel("the job was aborted")
 
     def quote(self, job: Job) -> datetime | None:
         """Guess when a job will have ended, by the jobs that have; None if there were none, or it has ended."""
@@ -168,13 +181,13 @@ class JobManager:
                 _log.warning("The record of job %s cannot be read; it is left alone.", folder.name)
                 continue
             self._jobs[job.id] = job
+            job.unfinished.unlink(missing_ok=True)
         for job in sorted(self._jobs.values(), key=lambda job: job.created):
             if job.phase == EXECUTING and job.attempts >= _MOST_ATTEMPTS:
                 self._end(job, ERROR, f"the service stopped {job.attempts} times while the job ran")
             elif job.phase in (QUEUED, EXECUTING):
                 # a query changes nothing, so that it can begin again
-                job.enter(QUEUED)
-                job.save()
+                self._enter(job, QUEUED)
                 self._queue(job)
 
     def _queue(self, job: Job) -> None:
@@ -189,8 +202,7 @@ class JobManager:
                 return
             job.started = datetime.now(UTC)
             job.attempts += 1
-            job.enter(EXECUTING)
-            job.save()
+            self._enter(job, EXECUTING)
             phase, message, is_fatal = COMPLETED, "", True
             try:
                 await run_in_threadpool(self._execute, job, cancellation)
@@ -206,8 +218,7 @@ class JobManager:
             elif job.phase == EXECUTING:
                 if self._is_stopping() and phase == ERROR:
                     job.attempts -= 1
-                    job.enter(QUEUED)
-                    job.save()
+                    self._enter(job, QUEUED)
                 else:
                     self._end(job, phase, message, is_fatal)
 
@@ -216,18 +227,24 @@ class JobManager:
         job.ended = datetime.now(UTC)
         if phase == COMPLETED and job.started is not None:
             self._durations = [*self._durations[-19:], (job.ended - job.started).total_seconds()]
+        self._enter(job, phase)
+
+    def _enter(self, job: Job, phase: str) -> None:
+        """Change the phase of a job; it goes on where that cannot be written, as on a full disk."""
         job.enter(phase)
-        job.save()
+        try:
+            job.save()
+        except OSError as error:
+            _log.error("That job %s is %s is lost with a restart: %s", job.id, phase, error)
 
     def _execute(self, job: Job, cancellation: Cancellation) -> None:
         """Run a job's query in a thread; its result is a file that is either whole or not there."""
-        request = tap_request(Parameters(job.parameters, job.read_uploads()))
         limits = replace(self._settings.async_limits, seconds=float(job.duration))
-        unfinished = job.folder / "result.new"
         job.n_bytes = 0
         try:
+            request = tap_request(Parameters(job.parameters, job.read_uploads()))
             with (
-                unfinished.open("wb") as file,
+                job.unfinished.open("wb") as file,
                 contextlib.closing(answer(self._holdings, request, limits, cancellation)) as parts,
             ):
                 for part in parts:
@@ -235,13 +252,13 @@ class JobManager:
                     if job.n_bytes > self._settings.max_result_bytes:
                         message = f"its result has more than {self._settings.max_result_bytes} bytes"
                         raise QueryLimitError(f"The query was stopped: {message}.")
-            unfinished.replace(job.result)
+            job.unfinished.replace(job.result)
         except OSError as error:
             if job.phase == ABORTED:
                 return
-            raise QueryLimitError(f"the result cannot be kept: {os.strerror(error.errno or 0)}") from error
+            raise QueryLimitError(f"the job's files cannot be used: {os.strerror(error.errno or 0)}") from error
         finally:
-            unfinished.unlink(missing_ok=True)
+            job.unfinished.unlink(missing_ok=True)
         job.media_type, job.extension = request.form.media_type, request.form.extension
 
     def _is_stopping(self) -> bool:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from .address import base_url
 from .errors import VOTABLE_TYPE, ServiceError
 from .job_documents import job_document, jobs_document, parameters_document, results_document, written_time
 from .jobs import ERROR, PENDING, PHASES, Job
@@ -19,12 +20,6 @@ from .votable import error_document
 
 _XML = "text/xml"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
-
-
-def base_url(request: Request) -> str:
-    """Return the URL of the service as the client sees it, without a slash at its end."""
-    settings: ServiceSettings = request.app.state.settings
-    return (settings.base_url or str(request.base_url)).rstrip("/")
 
 
 def owner(request: Request) -> str | None:
@@ -142,8 +137,8 @@ class JobResources:
         return self._to(request, job)
 
     async def _job(self, request: Request) -> Response:
-        job = self._manager.get(request.path_params["job_id"], owner(request))
         asked = await self._reader.read(request)
+        job = self._manager.get(request.path_params["job_id"], owner(request))
         seconds = asked.whole_number("WAIT", -1)
         phase = asked.one("PHASE")
         if seconds is not None and job.is_active and (phase is None or phase.upper() == job.phase):
@@ -164,8 +159,8 @@ class JobResources:
             gone.cancel()
 
     async def _act(self, request: Request) -> Response:
-        job = self._manager.get(request.path_params["job_id"], owner(request))
         asked = await self._reader.read(request)
+        job = self._manager.get(request.path_params["job_id"], owner(request))
         action = asked.one("ACTION")
         if action is not None and action.upper() == "DELETE":
             self._manager.delete(job)
@@ -185,8 +180,9 @@ class JobResources:
         self, handle: Callable[[Request, Job, Parameters], Response]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            job = self._manager.get(request.path_params["job_id"], owner(request))
-            return handle(request, job, await self._reader.read(request))
+            # first, as the job may be deleted meanwhile
+            asked = await self._reader.read(request)
+            return handle(request, self._manager.get(request.path_params["job_id"], owner(request)), asked)
 
         return endpoint
 

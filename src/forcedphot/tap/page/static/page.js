@@ -47,9 +47,7 @@
   }
 
   function insert(name) {
-    const plain = /^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)?$/.test(name);
-    const text = plain ? name : `"${name.replaceAll('"', '""')}"`;
-    queryBox.setRangeText(text, queryBox.selectionStart, queryBox.selectionEnd, "end");
+    queryBox.setRangeText(name, queryBox.selectionStart, queryBox.selectionEnd, "end");
     say(`${name} is in the query.`);
   }
 
@@ -185,6 +183,7 @@
     document.getElementById("run-job").addEventListener("click", () => startJob(
       new URLSearchParams({ REQUEST: "doQuery", LANG: "ADQL", PHASE: "RUN", QUERY: queryBox.value })));
   }
+  window.addEventListener("unhandledrejection", (event) => say(`The service does not answer: ${event.reason.message}`));
   window.addEventListener("popstate", () => location.reload());
   // without a script the token is sent with the query
   document.getElementById("token")?.removeAttribute("form");
