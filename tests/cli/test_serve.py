@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from click.testing import Result
 
 from forcedphot.errors import ConfigurationError
@@ -69,6 +70,35 @@ def test_a_port_that_another_has_is_refused(run: Run, repository: Path) -> None:
     assert f"127.0.0.1 port {port} cannot be listened at: another program has it; give another --port" in message
 
 
+def test_behind_a_proxy_it_is_below_the_path_of_its_url_and_stops_soon(
+    run: Run, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = []
+
+    async def serve(self: uvicorn.Server, **_: object) -> None:
+        configured.append((self.config.root_path, self.config.timeout_graceful_shutdown))
+
+    monkeypatch.setattr(uvicorn.Server, "serve", serve)
+    # whoever cannot write there can serve all the same
+    (tmp_path / "home").write_text("a file")
+    url = "https://example.org/survey"
+    result = run("serve", repository, "--port", 0, "--url", url, "--data", tmp_path / "data")
+    assert configured == [("/survey", 5)]
+    assert f"TAP, for TOPCAT, stilts and pyvo:  {url}/tap" in result.stdout
+    assert "warning: get_tap_service finds this service by its URL only" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["example.org", "ftp://example.org", "https://[", "https:///a", "http://a.org/?b"])
+def test_a_url_that_is_none_is_refused(run: Run, repository: Path, url: str) -> None:
+    assert "is no URL that clients can use" in run("serve", repository, "--url", url, exit_code=2).stderr
+
+
+def test_a_folder_that_cannot_be_used_is_refused(run: Run, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    message = run("serve", repository, "--port", 0, "--data", tmp_path / "file" / "data", exit_code=22).stderr
+    assert "jobs cannot be kept in" in message
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])  # noqa: S104
 def test_other_machines_need_a_token(run: Run, repository: Path, host: str) -> None:
     message = run("serve", repository, "--host", host, exit_code=2).stderr
@@ -93,6 +123,12 @@ def test_tokens_that_are_none_are_refused(
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
     assert message in run("serve", repository, "--token-file", path, exit_code=2).stderr
+
+
+def test_a_token_file_that_is_no_text_is_refused(run: Run, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_bytes(b"me \xff\xfe")
+    message = run("serve", repository, "--token-file", tmp_path / "tokens", exit_code=2).stderr
+    assert "tokens cannot be read" in message
 
 
 def test_tokens_that_others_can_read_are_warned_of(run: Run, tmp_path: Path) -> None:

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import uvicorn
+    from starlette.types import Receive, Scope, Send
 
     from ..tap.holdings import HoldingsSnapshot
+    from ..tap.local_services import LocalService
 
 _SHORTEST_TOKEN = 16
+_SECONDS_TO_END = 5
+"""What requests have to end when the service is stopped."""
 
 
 @click.command(
@@ -66,7 +70,11 @@ _SHORTEST_TOKEN = 16
     help="Who may ask: a line for each, NAME TOKEN.",
 )
 @click.option("--no-token", is_flag=True, help="Serve whoever reaches the address, also from other machines.")
-@click.option("--url", metavar="URL", help="What clients call the service, if it is behind a proxy.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="What clients call the service, if it is behind a proxy; one that takes the path of the URL away.",
+)
 @click.option("--until-stdin-ends", is_flag=True, hidden=True, help="Stop when standard input ends.")
 def command(
     repository: str,
@@ -84,6 +92,10 @@ def command(
     REPO is a folder, or what Butler(...) takes. Clients are pyvo, TOPCAT, stilts and the like (TAP 1.1), and
     browsers. Files are read where they are, and never changed; what pipelines add is seen by itself.
     """
+    if url is not None and not _is_url(url):
+        raise ConfigurationError(
+            f"--url {url} is no URL that clients can use; expected one as https://example.org/survey."
+        )
     tokens = {} if token_file is None else _read_tokens(token_file)
     from ..tap.service.settings import LOOPBACK, ServiceSettings
 
@@ -101,7 +113,7 @@ def command(
         from ..tap.page.routes import page_routes
         from ..tap.repository.files import FILES, file_routes
         from ..tap.service.app import create_app
-    from ..tap.local_services import LocalService, data_folder, normalize, registered
+    from ..tap.local_services import LocalService, data_folder, normalize
     from ..tap.repository.holdings import RepositoryHoldings
 
     data = data_folder(repository) if data is None else data
@@ -116,20 +128,49 @@ def command(
         hosts = (*LOOPBACK, urlsplit(base_url).hostname or "") if is_local else ("*",)
         settings = ServiceSettings(data, base_url=url, tokens=tokens, allowed_hosts=hosts)
         app = create_app(holdings, settings, [*page_routes(), *file_routes(holdings)])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+
+        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            # those that are given up when the service stops are no errors
+            with contextlib.suppress(asyncio.CancelledError):
+                await app(scope, receive, send)
+
+        server = uvicorn.Server(
+            uvicorn.Config(
+                handle,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                root_path=urlsplit(base_url).path,
+                timeout_graceful_shutdown=_SECONDS_TO_END,
+            )
+        )
         if until_stdin_ends:
             threading.Thread(target=_stop_at_end_of_stdin, args=[server], daemon=True).start()
 
         async def serve() -> None:
             # by ourselves, so that an error in it is one for the command line
             async with app.router.lifespan_context(app):
-                with registered(LocalService(base_url, normalize(repository), os.getpid()), data):
+                with _found_by_others(LocalService(base_url, normalize(repository), os.getpid()), data):
                     holdings.make_copies()
                     _announce(base_url, snapshot)
                     with _stopped_by_signals(server):
                         await server.serve(sockets=[listening])
 
         asyncio.run(serve())
+
+
+@contextlib.contextmanager
+def _found_by_others(service: LocalService, data: Path) -> Iterator[None]:
+    """Have `get_tap_service` find a service, if the user's own folder can be written to."""
+    from ..tap.local_services import registered
+
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            until_the_end.enter_context(registered(service, data))
+        except OSError as error:
+            click.echo(f"warning: get_tap_service finds this service by its URL only: {error}", err=True)
+        yield
 
 
 @contextlib.contextmanager
@@ -145,10 +186,23 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return is_web and text.isascii() and not (parts.query or parts.fragment)
+
+
 def _read_tokens(path: Path) -> Mapping[str, str]:
     """Read names by token, and warn if others can read them, too."""
     tokens: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, token = line.strip().partition(" ")
