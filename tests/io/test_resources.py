@@ -151,6 +151,29 @@ def test_s3_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         Exposure.read_component("s3://bucket/exposure.fits", "wcs")
 
 
+def test_s3(exposure_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of S3 for whole objects and parts of them are those of HTTP; the folder is the bucket."""
+    pytest.importorskip("boto3")
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "S3_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with serve(exposure_file.parent.parent) as served:
+        monkeypatch.setenv("S3_ENDPOINT_URL", served.url)
+        uri = f"s3://{exposure_file.parent.name}/exposure.fits"
+        box = Exposure.read_component(uri, "bbox")
+        assert 0 < served.n_bytes < exposure_file.stat().st_size / 4
+        served.n_bytes = 0
+        part = Box(box.x0 + 300, box.y0 + 400, 20, 30)
+        local, remote = (Exposure.read(place, bbox=part) for place in (exposure_file, uri))
+        np.testing.assert_array_equal(remote.image, local.image)
+        assert 0 < served.n_bytes < exposure_file.stat().st_size / 4
+        np.testing.assert_array_equal(Exposure.read(uri).image, Exposure.read(exposure_file).image)
+        with pytest.raises(FileNotFoundError, match=r"no file s3://.*/absent\.fits"):
+            Exposure.read(uri.replace("exposure", "absent"))
+
+
 def test_file_uris_are_local_files(exposure_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "with blank#and%20more.fits"
     shutil.copy(exposure_file, path)

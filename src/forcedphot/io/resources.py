@@ -1,7 +1,7 @@
 """Where files are: local paths, and URIs of lsst.resources, of which only the needed bytes are fetched.
 
 A path inside a file is never followed; only what the caller names is opened. The handles of lsst.resources for
-http(s) and s3 fetch ranges; the tests reach a server of the former, and of the latter its errors only.
+http(s) and s3 fetch ranges; the tests reach servers of both on their own machine.
 """
 
 from __future__ import annotations
