@@ -192,10 +192,9 @@ def _draw_ratio(axes: Axes, report: SurveyReport, bands: list[str]) -> None:
         for row in report.floor
         if row["image"] == "coadd" and row["n"] > 1
     ]
-    title = f"Coadds; floor {', '.join(floors)}"
     axes.axhline(0.0, color=GUIDE, lw=1)
     axes.set(xlabel="true magnitude", ylabel="measured / true flux - 1 (%)", ylim=(-12, 12))
-    axes.set_title(title)
+    axes.set_title(f"Coadds; floor {', '.join(floors)}" if floors else "Coadds")
     axes.legend(loc="upper left", frameon=False)
     axes.grid(alpha=0.2)
 

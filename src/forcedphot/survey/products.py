@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,12 +100,18 @@ class Datasets:
 
     def existing(self) -> dict[Product, Path]:
         """Find what is there, and where."""
-        found = {}
+        return {product: path for product, path, _ in self._known() if path.exists()}
+
+    def forget_lost(self) -> None:
+        """Remove the records of datasets whose files somebody has removed, so that they can be made again."""
+        lost = [ref for _, path, ref in self._known() if not path.exists()]
+        self._butler.pruneDatasets(lost, disassociate=True, unstore=True, purge=True)
+
+    def _known(self) -> Iterator[tuple[Product, Path, DatasetRef]]:
         for role, dataset in self._profile.datasets.items():
             run = _run(self._profile, role)
             for ref in self._butler.query_datasets(dataset.name, run, limit=None, explain=False):
-                found[_product(role, ref)] = Path(self._butler.getURI(ref).ospath)
-        return found
+                yield _product(role, ref), Path(self._butler.getURI(ref).ospath), ref
 
     def add(self, files: Mapping[Product, Path]) -> dict[Product, Path]:
         """Move files into the repository, and return where they are; all of them or none."""

@@ -150,6 +150,7 @@ class _Survey:
 
     def __init__(self, plan: SurveyPlan, datasets: Datasets, scratch: Path) -> None:
         self._plan, self._datasets, self._scratch = plan, datasets, scratch
+        datasets.forget_lost()
         self.files = datasets.existing()
 
     @property
