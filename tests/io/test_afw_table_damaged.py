@@ -21,6 +21,8 @@ from forcedphot.io.afw_table.reader import read_afw_table
 from forcedphot.io.afw_table.writer import write_afw_table
 from forcedphot.io.catalogs import read_catalog
 
+from .test_afw_table_round_trip import assert_same, there_and_back
+
 Golden = Callable[[str], Path]
 
 BLOCK = 2880
@@ -267,6 +269,11 @@ def test_version_0_gets_the_names_of_today(oldest: Path) -> None:
     assert [catalog[f"shape_sdss_{pair}_Cov"][0] for pair in ("xx_yy", "xx_xy", "yy_xy")] == [2.0, 4.0, 5.0]
     assert schema.find("shape_sdss_xxErr").field.unit == "pixels^2"
     assert not schema.getNames() & {"spans", "peaks", "heavy_pix", "flags"}
+
+
+def test_version_0_is_written_as_the_newest(oldest: Path, tmp_path: Path) -> None:
+    catalog = read_afw_table(oldest)
+    assert_same(there_and_back(catalog, tmp_path), catalog)
 
 
 def test_version_0_has_footprints_in_columns(oldest: Path) -> None:
