@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import forcedphot
+from forcedphot import ForcedMeasurementDriverConfig
 from forcedphot.cli import EXIT_CODES, main
 from forcedphot.cli.command import Command
+from forcedphot.cli.overrides import apply_assignments
 
 _ROOT = Path(__file__).resolve().parents[2]
 _EXAMPLE = re.compile(r"^(?: {4}| {2}|Example: )?forcedphot ((?:.*\\\n)*.*)$", re.MULTILINE)
@@ -80,7 +82,9 @@ def test_examples_are_what_the_commands_understand(tmp_path: Path, monkeypatch: 
         command = main.get_command(click.Context(main), name)
         assert command is not None, f"{where}: forcedphot {text}"
         try:
-            command.make_context(name, arguments)
+            parsed = command.make_context(name, arguments).params
+            if name == "measure":
+                apply_assignments(ForcedMeasurementDriverConfig(), parsed["assignments"])
         except click.ClickException as error:
             pytest.fail(f"{where}: forcedphot {text}: {error.message}")
         n_examples += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,9 @@ def _assign(target: Any, name: str, value: Any, key: str) -> None:
     child = _child(target, name, key)
     if _is_group(child):
         raise ConfigurationError(f"{key!r} is a group; set one of {', '.join(_names(child))} in it.")
+    is_list = isinstance(child, Sequence | Set) and not isinstance(child, str)
+    if is_list and isinstance(value, str | Mapping):  # of which the letters, or the keys, would be taken
+        raise ConfigurationError(f"{key!r} is a list, such as [a, b]; it cannot be {value!r}.")
     try:
         setattr(target, name, value)
     except (FieldValidationError, TypeError, ValueError) as error:
