@@ -96,11 +96,12 @@ def fill(rng: np.random.Generator, data: bytearray) -> None:
     data[place : place + length] = value * len(data[place : place + length])
 
 
-def absurd_card(rng: np.random.Generator, data: bytearray) -> None:
+def absurd_card(rng: np.random.Generator, data: bytearray, names: tuple[bytes, ...] = (b"",)) -> None:
     """Give a number in a header another value."""
     rows = np.frombuffer(bytes(data[: len(data) // _CARD * _CARD]), np.uint8).reshape(-1, _CARD)
     places = np.flatnonzero((rows[:, 8] == ord("=")) & (rows[:, 9] == ord(" "))) * _CARD
     cards = [i for i in places.tolist() if data[i + 10 : i + 30].strip().lstrip(b"-").isdigit()]
+    cards = [i for i in cards if data.startswith(names, i)]
     values = (
         "-1",
         "0",
@@ -121,6 +122,11 @@ def absurd_card(rng: np.random.Generator, data: bytearray) -> None:
     for place in rng.choice(cards, int(rng.integers(1, 4))) if cards else []:
         value = str(rng.choice(values))
         data[place + 10 : place + 30] = value.rjust(20).encode()
+
+
+def lie_about_tiles(rng: np.random.Generator, data: bytearray) -> None:
+    """Give a number that decompressing needs another value."""
+    absurd_card(rng, data, (b"ZVAL", b"ZTILE", b"ZNAXIS", b"ZBITPIX", b"THEAP"))
 
 
 def absurd_number(rng: np.random.Generator, data: bytearray) -> None:
@@ -177,6 +183,7 @@ EDITS: tuple[Edit, ...] = (
     repeat_or_drop,
     fill,
     absurd_card,
+    lie_about_tiles,
     absurd_number,
     other_line,
     insert_gadget,
