@@ -109,6 +109,7 @@ def command(
         click.echo("warning: everybody who reaches this machine can read the repository", err=True)
     with needs_extra("service"):
         import uvicorn
+        from starlette.responses import PlainTextResponse
 
         from ..tap.page.routes import page_routes
         from ..tap.repository.files import FILES, file_routes
@@ -130,9 +131,12 @@ def command(
         app = create_app(holdings, settings, [*page_routes(), *file_routes(holdings)])
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            # those that are given up when the service stops are no errors
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await app(scope, receive, send)
+            except asyncio.CancelledError:
+                # the service stops, and this has taken too long; what has begun to be sent just ends
+                with contextlib.suppress(RuntimeError):
+                    await PlainTextResponse("The service stops.", 503)(scope, receive, send)
 
         server = uvicorn.Server(
             uvicorn.Config(

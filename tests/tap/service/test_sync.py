@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from forcedphot.tap.engine import Limits
+from forcedphot.tap.engine import Cancellation, Limits
 from forcedphot.tap.errors import QueryError
 from forcedphot.tap.service import sync
 
@@ -203,6 +203,35 @@ def test_a_client_that_goes_away_while_it_sends_is_no_error(
 
     anyio.run(leave)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_query_stops_when_the_service_gives_its_request_up(
+    make_app: Callable[..., Starlette], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def endless(*given: object, **_: object) -> Generator[bytes]:
+        stopped = threading.Event()
+        next(item for item in given if isinstance(item, Cancellation)).attach(lambda _: stopped.set())
+        try:
+            yield b"n\n1\n"
+            assert stopped.wait(30)
+            # as long as it takes a database to stop
+            time.sleep(0.2)
+            yield b"2\n"
+        finally:
+            ended.set()
+
+    async def give_up() -> None:
+        asking = asyncio.create_task(ask(make_app(), COUNT, anyio.Event()))
+        await asyncio.sleep(0.5)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert ended.is_set()
+
+    monkeypatch.setattr(sync, "answer", endless)
+    anyio.run(give_up)
 
 
 def test_a_result_that_breaks_off_is_not_ended(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
@@ -109,14 +110,25 @@ class _Answer(Response):
             async with asyncio.timeout_at(deadline):
                 await send(message)
 
+        # this task may be cancelled while a thread makes the next part, when the service stops
+        working = threading.Lock()
+
+        def next_part() -> bytes:
+            with working:
+                return next(parts, b"")
+
+        def close() -> None:
+            with working:
+                parts.close()
+
         has_begun = False
         try:
-            part = await run_in_threadpool(next, parts, b"")
+            part = await run_in_threadpool(next_part)
             has_begun = True
             await send_in_time({"type": "http.response.start", "status": 200, "headers": self._result_headers()})
             while part:
                 await send_in_time({"type": "http.response.body", "body": part, "more_body": True})
-                part = await run_in_threadpool(next, parts, b"")
+                part = await run_in_threadpool(next_part)
             await send_in_time({"type": "http.response.body", "body": b"", "more_body": False})
         except (QueryError, QueryLimitError) as error:
             if not has_begun:
@@ -127,7 +139,7 @@ class _Answer(Response):
             _log.info("A client went away, or took its result too slowly.")
         finally:
             cancellation.cancel("its result is no longer wanted")
-            await run_in_threadpool(parts.close)
+            await run_in_threadpool(close)
 
     def _result_headers(self) -> list[tuple[bytes, bytes]]:
         form = self._request.form
