@@ -192,6 +192,21 @@ def test_from_foreign_tables() -> None:
         SourceCatalog.from_table(Table({"o": np.array([None, {}])}))
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "a text",
+        {"fields": [], "aliases": {}, "kind": "SOURCE"},
+        {"fields": {"a": 3}, "aliases": {}, "kind": "SOURCE"},
+        {"fields": {}, "aliases": ["b"], "kind": "SOURCE"},
+        {"fields": {}, "aliases": {"b": 3}, "kind": "SOURCE"},
+    ],
+)
+def test_what_others_call_a_schema_is_metadata(schema: Any) -> None:
+    catalog = SourceCatalog.from_table(Table({"a": [1, 2]}, meta={"schema": schema}))
+    assert (catalog.kind, catalog.getMetadata()) == ("BASE", {"schema": schema})
+
+
 def test_footprints_know_their_pixels() -> None:
     shape = footprint(1)
     assert (shape.area, shape.bbox, shape.is_heavy) == (4, Box(2, 5, 3, 2), False)

@@ -90,9 +90,9 @@ class SourceCatalog:
 
         table = Table(table, copy=False)  # quantities become columns with units
         meta = dict(table.meta)
-        stored = meta.pop(_SCHEMA_META, None)
-        if not (isinstance(stored, Mapping) and {"fields", "aliases", "kind"} <= set(stored)):
-            stored = {"fields": {}, "aliases": {}, "kind": "BASE"}
+        stored: Any = {"fields": {}, "aliases": {}, "kind": "BASE"}
+        if _is_stored_schema(meta.get(_SCHEMA_META)):
+            stored = meta.pop(_SCHEMA_META)
         fields = [_field_of(table[name], name, stored["fields"].get(name, {})) for name in table.colnames]
         columns = {field.name: _values_of(table[field.name]) for field in fields}
         return cls(Schema(fields, stored["aliases"]), columns, meta, kind=str(stored["kind"]))
@@ -301,6 +301,19 @@ def _object_array(values: Iterable[Any]) -> npt.NDArray[Any]:
     array = np.empty(len(listed), dtype=object)
     array[:] = listed
     return array
+
+
+def _is_stored_schema(value: Any) -> bool:
+    """Tell whether something is what `SourceCatalog.asAstropy` keeps of a schema, and nobody else's."""
+    if not (isinstance(value, Mapping) and {"fields", "aliases", "kind"} <= set(value)):
+        return False
+    fields, aliases = value["fields"], value["aliases"]
+    return (
+        isinstance(fields, Mapping)
+        and isinstance(aliases, Mapping)
+        and all(isinstance(extra, Mapping) for extra in fields.values())
+        and all(isinstance(name, str) for pair in aliases.items() for name in pair)
+    )
 
 
 def _not_in_a_column(field: Field) -> dict[str, Any]:
