@@ -231,6 +231,14 @@ def test_ranges_leave_most_of_the_sky_out() -> None:
         assert len(ranges) < 20
 
 
+def test_small_circles_are_read_at_once() -> None:
+    found = [healpix_ranges(ra, dec, 1 / 3600) for ra, dec in zip(_RA[:300], _DEC[:300], strict=True)]
+    assert sum(len(ranges) == 1 for ranges in found) > 280
+    assert max(len(ranges) for ranges in found) <= 4
+    # at most about a pixel of a tenth of a degree
+    assert max(last - first for ranges in found for first, last in ranges) < 2 * 4**20
+
+
 @pytest.mark.parametrize(
     ("shape", "problem"),
     [

@@ -43,6 +43,8 @@ def match_by_pixels(tree: exp.Query, used: dict[str, TableSource]) -> None:
     used
         The tables that it names; those that stand for uploads are added.
     """
+    if not any(name.startswith(f"{_UPLOADS}.") for name in used):
+        return
     for select in list(tree.find_all(exp.Select)):
         tables = _plain_tables(select)
         for comparison, first, second, radius in _matches(select):

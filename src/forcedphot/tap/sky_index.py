@@ -18,12 +18,19 @@ ROWS_PER_GROUP = 122_880
 _DICTIONARY_BYTES = 65_536
 """Columns of more different values than fill it, as numbers of objects are, are read faster as they are."""
 
+_PAGE_BYTES = 65_536
+"""Of what is wanted of a group, only these are uncompressed."""
+
 _LARGEST_RADIUS_DEG = 30.0
 """Circles beyond it are searched without the index: they hold much of the sky."""
 
 _FINEST_ORDER = 22
 PIXEL_DEG = math.degrees(math.sqrt(math.pi / 3))
 """Size of a pixel of order 0."""
+
+_ORDER_READ_WHOLE = 9
+PIXEL_READ_WHOLE_DEG = PIXEL_DEG / (1 << _ORDER_READ_WHOLE)
+"""Size of pixels so small that reading what lies between their parts costs less than leaving it out."""
 
 
 def healpix_numbers(ra: npt.ArrayLike, dec: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -68,10 +75,12 @@ def healpix_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]
     # a little more than asked for, as positions on the rim are rounded
     circle = (ra % 360.0, dec, radius * (1 + 1e-9) + 1e-9)
     pixels = np.sort(hpgeom.query_circle(1 << order, *circle, inclusive=True))
-    return number_ranges(pixels, order)
+    return number_ranges(pixels, order, gap=1 << 2 * max(0, order - _ORDER_READ_WHOLE))
 
 
-def number_ranges(pixels: npt.NDArray[np.int64], order: int, most: int | None = None) -> list[tuple[int, int]]:
+def number_ranges(
+    pixels: npt.NDArray[np.int64], order: int, most: int | None = None, gap: int = 1
+) -> list[tuple[int, int]]:
     """Turn pixels into ranges of numbers.
 
     Parameters
@@ -82,6 +91,8 @@ def number_ranges(pixels: npt.NDArray[np.int64], order: int, most: int | None = 
         Theirs.
     most
         How many ranges there may be: gaps that are smallest are included then.
+    gap
+        The least number of pixels from one range to the next.
 
     Returns
     -------
@@ -90,7 +101,7 @@ def number_ranges(pixels: npt.NDArray[np.int64], order: int, most: int | None = 
     if not len(pixels):
         return []
     gaps = np.diff(pixels)
-    ends = np.flatnonzero(gaps > 1)
+    ends = np.flatnonzero(gaps > gap)
     if most is not None and len(ends) >= most:
         ends = np.sort(ends[np.argsort(gaps[ends])[len(ends) - most + 1 :]])
     first, last = pixels[np.r_[0, ends + 1]], pixels[np.r_[ends, len(pixels) - 1]]
@@ -118,4 +129,10 @@ def write_indexed(source: Path, target: Path, ra: str, dec: str) -> None:
     numbers = healpix_numbers(*angles)
     order = np.argsort(numbers, kind="stable")
     table = table.append_column(INDEX_COLUMN, pa.array(numbers)).take(pa.array(order))
-    pq.write_table(table, target, row_group_size=ROWS_PER_GROUP, dictionary_pagesize_limit=_DICTIONARY_BYTES)
+    pq.write_table(
+        table,
+        target,
+        row_group_size=ROWS_PER_GROUP,
+        dictionary_pagesize_limit=_DICTIONARY_BYTES,
+        data_page_size=_PAGE_BYTES,
+    )
