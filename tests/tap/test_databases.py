@@ -3,16 +3,18 @@
 import contextlib
 import gc
 import weakref
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from forcedphot.tap import databases
 from forcedphot.tap.databases import Databases
 from forcedphot.tap.engine import Engine, Limits
 from forcedphot.tap.errors import QueryError, QueryLimitError
-from forcedphot.tap.tables import TableSource
+from forcedphot.tap.tables import TableSource, parquet_table
 
 from .conftest import ask
 
@@ -119,3 +121,15 @@ def _is_open(database: object) -> bool:
     except duckdb.ConnectionException:
         return False
     return True
+
+
+@pytest.mark.parametrize("damage", ["gone", "garbage"])
+def test_a_file_that_cannot_be_read_is_not_the_querys_fault(tmp_path: Path, damage: str) -> None:
+    files = [tmp_path / f"{number}.parq" for number in range(2)]
+    for file in files:
+        pq.write_table(pa.table({"id": [1]}), file)
+    engine = Engine([parquet_table("t.data", files)])
+    files[1].unlink() if damage == "gone" else files[1].write_bytes(b"no table")
+    with pytest.raises(QueryLimitError, match=r"a file of t.data cannot be read") as caught:
+        ask(engine, "SELECT SUM(id) FROM t.data")
+    assert str(tmp_path) not in str(caught.value)

@@ -1,6 +1,7 @@
 """Queries on Parquet files read in place: each in a database of its own, with limits, and closed to all else."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from .tables import ColumnMetadata, TableSource, memory_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LOG = logging.getLogger(__name__)
 
 UPLOAD_SCHEMA = "TAP_UPLOAD"
 _ROWS_PER_BATCH = 20_000
@@ -166,6 +169,7 @@ class QueryResult:
         rows: int,
         cancellation: Cancellation,
     ) -> None:
+        self._tables = translation.tables
         self._rows_left = rows
         self._limits = limits
         self._stopped_by = ""
@@ -286,6 +290,11 @@ class QueryResult:
         if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
             message = f"The query was stopped: it needs more than {self._limits.memory_mib} MiB of memory."
             return QueryLimitError(message)
+        for table in self._tables:
+            if any(str(file.absolute()) in text for file in table.files):
+                _LOG.warning("A file of %s cannot be read: %s", table.name, text.splitlines()[0])
+                message = f"a file of {table.name} cannot be read; it is gone, or is being written"
+                return QueryLimitError(f"The query was stopped: {message}.")
         return QueryError(f"the query cannot be run: {text.splitlines()[0] if text else type(error).__name__}")
 
 

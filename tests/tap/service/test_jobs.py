@@ -303,9 +303,12 @@ def test_a_folder_that_cannot_be_used_is_named(serve: Serve, tmp_path: Path) -> 
         pass
 
 
-def test_what_was_half_written_when_the_service_died_is_removed(serve: Serve, tmp_path: Path) -> None:
+def test_what_was_half_written_when_the_service_died_is_removed_and_nobody_sees_it(
+    serve: Serve, tmp_path: Path
+) -> None:
     with serve() as client:
         job = tmp_path / "data" / "jobs" / create(client).rpartition("/")[2]
+    assert job.parent.stat().st_mode & 0o77 == 0, "others of this machine could read results"
     (job / "result.new").write_text("half a res")
     with serve():
         assert [file.name for file in job.iterdir()] == ["job.json"]

@@ -57,7 +57,7 @@ class JobManager:
             If another service uses the folder, or it cannot be used.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             opened = (self._settings.data / "lock").open("w")
         except OSError as error:
             message = f"jobs cannot be kept in {self._settings.data}: {error.strerror}; give another folder"
