@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from .command import Command, say
-
-_PROFILES = ("dp1", "dp02", "hsc")
-_SIZES = ("tiny", "small", "medium")
+from .simulate import PROFILES, SIZES
 
 
 @click.command(
@@ -32,7 +30,7 @@ _SIZES = ("tiny", "small", "medium")
 @click.option(
     "--profile",
     "profiles",
-    type=click.Choice(_PROFILES),
+    type=click.Choice(PROFILES),
     multiple=True,
     help="Whose data it needs; may be repeated.  [default: by labels and collections in its cells]",
 )
@@ -43,7 +41,7 @@ _SIZES = ("tiny", "small", "medium")
     "in ~/.cache/forcedphot]",
 )
 @click.option(
-    "--size", type=click.Choice(_SIZES), default="small", show_default=True, help="Of a survey that is simulated."
+    "--size", type=click.Choice(SIZES), default="small", show_default=True, help="Of a survey that is simulated."
 )
 @click.option(
     "--timeout", "timeout_s", type=click.IntRange(min=1), metavar="SECONDS", help="Longest time of a cell."

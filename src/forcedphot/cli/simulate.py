@@ -9,8 +9,9 @@ import click
 
 from .command import Command, say
 
-_PROFILES = ("dp1", "dp02", "hsc")
-_SIZES = ("tiny", "small", "medium")
+PROFILES = ("dp1", "dp02", "hsc")
+SIZES = ("tiny", "small", "medium")
+"""As `survey.profiles` has them, which takes time to import."""
 
 
 @click.command(
@@ -24,14 +25,14 @@ _SIZES = ("tiny", "small", "medium")
 @click.argument("repository", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--profile",
-    type=click.Choice(_PROFILES),
+    type=click.Choice(PROFILES),
     default="dp1",
     show_default=True,
     help="Whose names, ids and places the survey has: Data Preview 1, Data Preview 0.2, or Hyper Suprime-Cam.",
 )
 @click.option(
     "--size",
-    type=click.Choice(_SIZES),
+    type=click.Choice(SIZES),
     default="small",
     show_default=True,
     help="How much there is: for a test (seconds), a demonstration (minutes), or a benchmark.",

@@ -97,7 +97,6 @@ def _sources(
     on_difference: tuple[Any, tuple[Detections, Detections]],
 ) -> tuple[Table, Table]:
     """Measure what is detected, on images as they are when they are read."""
-    from .images import visit_info
     from .row_ids import detector_ids
     from .sources import dia_source_table, measure_dia_sources, measure_sources, source_table
 
@@ -105,10 +104,9 @@ def _sources(
     image, difference = (Exposure.from_lsst_images(pixels) for pixels in (on_visit[0], on_difference[0]))
     sources = measure_sources(image, ids, exposure_id=ids.catalog_id, detections=on_visit[1])
     dia_sources = measure_dia_sources(difference, ids, exposure_id=ids.catalog_id, detections=on_difference[1])
-    time = visit_info(plan, visit).mid_mjd_tai
     return (
         source_table(release, sources, image),
-        dia_source_table(release, dia_sources, difference, image, time),
+        dia_source_table(release, dia_sources, difference, image, visit.middle_mjd),
     )
 
 

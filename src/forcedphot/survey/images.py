@@ -20,7 +20,6 @@ from .plan import EXPOSURE_TIME_S, PIXEL_SCALE_ARCSEC, DetectorPlan, SurveyPlan,
 if TYPE_CHECKING:
     from .visits import VisitArrays
 
-_SECONDS_PER_DAY = 86_400.0
 _MJD_J2000 = 51_544.5
 _N_SIGMA_LIMIT = 5.0
 _KERNEL_SIDE_PIX = 21  # of the kernel that matches templates
@@ -118,13 +117,12 @@ def _visit_image(plan: SurveyPlan, visit: VisitPlan, detector: DetectorPlan, exp
 def visit_info(plan: SurveyPlan, visit: VisitPlan) -> VisitInfo:
     """Describe when, where and how a visit was taken."""
     site = _SITES[plan.profile.instrument]
-    middle = visit.mjd + EXPOSURE_TIME_S / 2 / _SECONDS_PER_DAY
-    azimuth, altitude = horizontal_deg(site, middle, visit.ra_deg, visit.dec_deg)
+    azimuth, altitude = horizontal_deg(site, visit.middle_mjd, visit.ra_deg, visit.dec_deg)
     return VisitInfo(
         visit=visit.id,
         exposure_time_s=EXPOSURE_TIME_S,
         dark_time_s=EXPOSURE_TIME_S,
-        mid_mjd_tai=middle,
+        mid_mjd_tai=visit.middle_mjd,
         boresight_ra_deg=visit.ra_deg,
         boresight_dec_deg=visit.dec_deg,
         boresight_azimuth_deg=azimuth,
@@ -201,8 +199,8 @@ def summary_stats(plan: SurveyPlan, visit: VisitPlan, detector: DetectorPlan, ex
     kernel = psf.kernel_images(*middle).images[0]
     area = float(kernel.sum() ** 2 / (kernel**2).sum())
     faintest = _N_SIGMA_LIMIT * math.sqrt(area) * visit.sky_sigma_njy
-    time = visit.mjd + EXPOSURE_TIME_S / 2 / _SECONDS_PER_DAY
-    _, altitude = horizontal_deg(_SITES[plan.profile.instrument], time, float(ra[0]), float(dec[0]))
+    site = _SITES[plan.profile.instrument]
+    _, altitude = horizontal_deg(site, visit.middle_mjd, float(ra[0]), float(dec[0]))
     return SummaryStats(
         psf_sigma_pixels=(ixx * iyy - ixy**2) ** 0.25,
         psf_area_pixels2=area,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PIXEL_SCALE_ARCSEC = 0.2
 EXPOSURE_TIME_S = 30.0
 
+_SECONDS_PER_DAY = 86_400.0
 _DETECTOR_GAP_PIX = 20
 _DITHER_PIX = 25.0
 _SKY_SIGMA_NJY = {"g": 22.0, "r": 27.0, "i": 40.0}
@@ -87,6 +88,11 @@ class VisitPlan:
     sky_sigma_njy: float
     gain: float
     detectors: tuple[DetectorPlan, ...]
+
+    @property
+    def middle_mjd(self) -> float:
+        """TAI, of the exposure's middle."""
+        return self.mjd + EXPOSURE_TIME_S / 2 / _SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..conventions import FloatArray, IntArray
 from .light_curves import relative_flux
-from .plan import EXPOSURE_TIME_S, SurveyPlan
+from .plan import SurveyPlan
 from .pulls import FORCED_FLUXES, is_reliable, statistics, visit_ids
 from .truth_matching import TrueSources
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 KINDS = ("variable", "transient")
 """Kinds of sources that vary."""
 
-_SECONDS_PER_DAY = 86_400.0
 _CERTAIN = 10.0
 
 
@@ -91,18 +90,14 @@ def summarize_varying(plan: SurveyPlan, fluxes: Table) -> Table:
     )
 
 
-def middle_mjd(plan: SurveyPlan) -> dict[int, float]:
-    """Return the middle of each visit's exposure, MJD, TAI."""
-    return {visit.id: visit.mjd + EXPOSURE_TIME_S / 2 / _SECONDS_PER_DAY for visit in plan.visits}
-
-
 def _of_source(plan: SurveyPlan, truth: TrueSources, source: int, forced: Table) -> Iterator[Table]:
     """Yield the fluxes of a source on each kind of image."""
     from astropy.table import Table as NewTable
 
     row = truth.table[[source]]
     is_transient = bool(row["is_transient"][0])
-    times, visits, bands = middle_mjd(plan), visit_ids(forced), np.asarray(forced["band"]).astype(str)
+    times = {visit.id: visit.middle_mjd for visit in plan.visits}
+    visits, bands = visit_ids(forced), np.asarray(forced["band"]).astype(str)
     mjd = np.array([times[visit] for visit in visits.tolist()])
     mean, true_flux = np.zeros(len(forced)), np.zeros(len(forced))
     for band in plan.size.bands:

@@ -26,7 +26,7 @@ def visit_table(plan: SurveyPlan, release: Release) -> Table:
         info = visit_info(plan, visit)
         rows.append(
             {
-                **_describe(visit, info.mid_mjd_tai),
+                **_describe(visit),
                 "visit": visit.id,
                 "ra": visit.ra_deg,
                 "dec": visit.dec_deg,
@@ -57,7 +57,7 @@ def visit_detector_table(
         "CcdVisit",
         _columns(
             [
-                _describe_detector(plan, visit, detector, statistics[visit.id, detector.id])
+                _describe_detector(visit, detector, statistics[visit.id, detector.id])
                 for visit in plan.visits
                 for detector in visit.detectors
             ]
@@ -65,12 +65,10 @@ def visit_detector_table(
     )
 
 
-def _describe_detector(
-    plan: SurveyPlan, visit: VisitPlan, detector: DetectorPlan, statistics: SummaryStats
-) -> dict[str, Any]:
+def _describe_detector(visit: VisitPlan, detector: DetectorPlan, statistics: SummaryStats) -> dict[str, Any]:
     corners = zip(_CORNERS, statistics.ra_corners_deg, statistics.dec_corners_deg, strict=True)
     return {
-        **_describe(visit, visit_info(plan, visit).mid_mjd_tai),
+        **_describe(visit),
         **{f"{corner}{name}": value for corner, ra, dec in corners for name, value in (("ra", ra), ("dec", dec))},
         "ccdVisitId": ccd_visit_id(visit.id, detector.id),
         "visitId": visit.id,
@@ -92,13 +90,13 @@ def _describe_detector(
     }
 
 
-def _describe(visit: VisitPlan, middle_mjd: float) -> dict[str, Any]:
+def _describe(visit: VisitPlan) -> dict[str, Any]:
     return {
         "physical_filter": visit.physical_filter,
         "band": visit.band,
         "skyRotation": visit.rotation_deg,
         "expTime": EXPOSURE_TIME_S,
-        "expMidptMJD": middle_mjd,
+        "expMidptMJD": visit.middle_mjd,
         "obsStartMJD": visit.mjd,
     }
 

@@ -15,7 +15,7 @@ from ..psf.base import Psf
 from . import detector_effects
 from .detector_effects import PLANES
 from .drawing import draw_points, draw_scene
-from .plan import EXPOSURE_TIME_S, DetectorPlan, SurveyPlan, VisitPlan
+from .plan import DetectorPlan, SurveyPlan, VisitPlan
 from .visit_psf import VisitPsf, visit_psf
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 type FloatImage = npt.NDArray[np.float32]
 
-_SECONDS_PER_DAY = 86_400.0
 _VISITS_IN_TEMPLATE = 20
 _NODES_PER_SIDE = 3
 
@@ -103,11 +102,10 @@ def simulate_visit(plan: SurveyPlan, visit: VisitPlan, detector: DetectorPlan, s
     """
     rng = np.random.default_rng(detector.seed)
     psf = visit_psf(visit, detector)
-    middle = visit.mjd + EXPOSURE_TIME_S / 2 / _SECONDS_PER_DAY
     constant = sky.reference_point_sources(visit.band)
     reference = draw_scene(visit, detector, psf, constant, sky.galaxies)
     scene = reference - draw_points(detector, psf, constant)
-    scene += draw_points(detector, psf, sky.point_sources(visit.band, middle))
+    scene += draw_points(detector, psf, sky.point_sources(visit.band, visit.middle_mjd))
     image, variance = detector_effects.add_noise(rng, scene, sky_sigma=visit.sky_sigma_njy, gain=visit.gain)
     template, template_variance = detector_effects.add_noise(
         rng,
