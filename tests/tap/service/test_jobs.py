@@ -1,6 +1,7 @@
 """/tap/async: the life of jobs, as UWS has it."""
 
 import contextlib
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -337,6 +338,19 @@ def test_a_job_that_is_deleted_while_a_request_comes_is_not_found(make_app: Call
 
     anyio.run(ask)
     assert statuses[0] == 404
+
+
+def test_jobs_leave_room_on_the_disk(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with serve(least_free_bytes=1) as client:
+        job = create(client)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+        assert client.post(f"{job}/phase", data={"PHASE": "RUN"}).status_code == 303
+        assert finished(client, job) == "ERROR"
+        assert "no room for its result" in client.get(f"{job}/error").text
+        refused = client.post("/tap/async", data=COUNT)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+        assert client.delete(job).status_code == 303
+    assert not list((tmp_path / "data" / "jobs").iterdir())
 
 
 def test_there_is_an_end_to_jobs(serve: Serve) -> None:

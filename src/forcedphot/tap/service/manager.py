@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import secrets
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,10 +103,12 @@ class JobManager:
         Raises
         ------
         ServiceError
-            If there are too many.
+            If there are too many, or no room for more.
         """
         if len(self._jobs) >= self._settings.max_jobs:
             raise ServiceError("there are too many jobs; delete some", 503, {"Retry-After": "60"})
+        if self._is_disk_full():
+            raise ServiceError("there is no room for more jobs; delete some", 503, {"Retry-After": "60"})
         now = datetime.now(UTC)
         job_id = secrets.token_hex(12)
         job = Job(
@@ -252,6 +255,9 @@ class JobManager:
                     if job.n_bytes > self._settings.max_result_bytes:
                         message = f"its result has more than {self._settings.max_result_bytes} bytes"
                         raise QueryLimitError(f"The query was stopped: {message}.")
+                    if self._is_disk_full():
+                        message = "there is no room for its result; delete others"
+                        raise QueryLimitError(f"The query was stopped: {message}.")
             job.unfinished.replace(job.result)
         except OSError as error:
             if job.phase == ABORTED:
@@ -260,6 +266,9 @@ class JobManager:
         finally:
             job.unfinished.unlink(missing_ok=True)
         job.media_type, job.extension = request.form.media_type, request.form.extension
+
+    def _is_disk_full(self) -> bool:
+        return shutil.disk_usage(self._folder).free < self._settings.least_free_bytes
 
     def _is_stopping(self) -> bool:
         return self._stopping

@@ -36,6 +36,8 @@ class ServiceSettings:
         Jobs that are kept; more are refused until some are deleted or destroyed.
     max_result_bytes
         Of one job.
+    least_free_bytes
+        That jobs leave to others on the disk of ``data``.
     duration, max_duration
         Seconds that a job may run: if it does not say, and at most.
     retention, max_retention
@@ -60,6 +62,7 @@ class ServiceSettings:
     max_upload_bytes: int = 64 * 1024 * 1024
     max_jobs: int = 1000
     max_result_bytes: int = 8 * 1024**3
+    least_free_bytes: int = 1024**3
     duration: int = 600
     max_duration: int = 4 * 3600
     retention: int = 7 * 86400
