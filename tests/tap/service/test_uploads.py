@@ -125,6 +125,37 @@ def test_what_cannot_or_must_not_be_read_is_refused(inside: str, message: str) -
         read_upload("t", inside.encode(), 10)
 
 
+@pytest.mark.parametrize(
+    ("version", "field", "cell", "read"),
+    [
+        ("1.3", "datatype='short'", "32767", 32767),
+        ("1.3", "datatype='short'", "70000", "W51"),
+        ("1.3", "datatype='long'", "9223372036854775808", "W51"),
+        ("1.3", "datatype='char' arraysize='3'", "abc", "abc"),
+        ("1.3", "datatype='char' arraysize='3'", "abcd", "W46"),
+        ("1.3", "datatype='unicodeChar' arraysize='3'", "abcd", "W46"),
+        ("1.3", "datatype='int'", "", None),
+        ("1.1", "datatype='int'", "", "an integer is empty"),
+        ("1.1", "datatype='double'", "", None),
+    ],
+)
+def test_values_are_read_as_they_are_or_not_at_all(version: str, field: str, cell: str, read: object) -> None:
+    row = f"<DATA><TABLEDATA><TR><TD>{cell}</TD></TR></TABLEDATA></DATA>"
+    whole = f"{HEAD.replace('1.3', version, 1)}<FIELD name='a' {field}/>{row}{TAIL}".encode()
+    if isinstance(read, str) and read != cell:
+        with pytest.raises(ServiceError, match=read):
+            read_upload("t", whole, 10)
+    else:
+        assert read_upload("t", whole, 10).column("a").to_pylist() == [read]
+
+
+def test_a_declared_null_is_read_from_old_tables() -> None:
+    row = "<DATA><TABLEDATA><TR><TD></TD></TR><TR><TD>-9</TD></TR></TABLEDATA></DATA>"
+    field = "<FIELD name='a' datatype='int'><VALUES null='-9'/></FIELD>"
+    whole = f"{HEAD.replace('1.3', '1.1', 1)}{field}{row}{TAIL}".encode()
+    assert read_upload("t", whole, 10).column("a").to_pylist() == [None, None]
+
+
 def test_more_rows_than_a_stream_declares_are_refused() -> None:
     many = Table({"id": np.arange(100)})
     buffer = io.BytesIO()

@@ -10,6 +10,7 @@ from xml.parsers import expat
 import numpy as np
 import pyarrow as pa
 from astropy.io.votable import parse
+from astropy.io.votable.exceptions import W46, W49, W51
 
 from .errors import ServiceError
 
@@ -18,6 +19,7 @@ _MOST_BYTES_PER_VALUE = 65_536
 _MOST_BYTES = 512 * 1024 * 1024
 _DEEPEST = 20
 _BYTES = {"short": 2, "int": 4, "long": 8, "float": 4, "double": 8, "floatComplex": 8, "doubleComplex": 16}
+_INTEGERS = frozenset({"unsignedByte", "short", "int", "long"})
 # warnings are switched off for the whole process
 _lock = threading.Lock()
 
@@ -41,11 +43,16 @@ def read_upload(name: str, document: bytes, most_rows: int) -> pa.Table:
     """
     try:
         _Inspection(most_rows).inspect(document)
-        with _lock, warnings.catch_warnings():
+        with _lock, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
-            table = next(parse(io.BytesIO(document), verify="ignore").iter_tables(), None)
+            warnings.simplefilter("always", W49)
+            for changes_values in (W46, W51):
+                warnings.simplefilter("error", changes_values)
+            table = next(parse(io.BytesIO(document), verify="warn").iter_tables(), None)
             if table is None:
                 raise ServiceError("there is no TABLE in it")
+            if caught and any(field.datatype in _INTEGERS and field.values.null is None for field in table.fields):
+                raise ServiceError("an integer is empty, which is NULL only from version 1.3 of VOTable on")
             if len(table.array) > most_rows:
                 raise ServiceError(f"it has more than {most_rows} rows", 413)
             arrays = [_column(table.array[field.ID], field) for field in table.fields]
