@@ -1,6 +1,7 @@
 """The directory of HDUs: what may be, what may not, and what astropy sees through it."""
 
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def opened(data: bytes) -> FitsFile:
     return FitsFile(Source("memory", BytesIO(data), len(data)))
 
 
+@cache
 def stored_bytes() -> bytes:
     stream = BytesIO()
     fits.HDUList(some_hdus()).writeto(stream)

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from forcedphot.errors import FileFormatError
 from forcedphot.io.fits_header import FitsHeader, astropy_silent
 
-_NAMES = st.from_regex(r"\A[A-Z][A-Z0-9_-]{0,7}\Z").filter(lambda name: name not in {"END", "COMMENT", "HISTORY"})
+_SHORT_NAMES = st.from_regex(r"\A[A-Z][A-Z0-9_-]{0,7}\Z").filter(
+    lambda name: name not in {"END", "COMMENT", "HISTORY"}
+)
+_NAMES = _SHORT_NAMES | st.lists(_SHORT_NAMES, min_size=2, max_size=4).map(
+    lambda words: f"HIERARCH {' '.join(words)}"
+)
 _TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=150)
 _VALUES = st.one_of(
     st.booleans(),
@@ -64,6 +69,14 @@ def test_cards_of_all_kinds(cards: list[tuple[str, Any, str]]) -> None:
         "a       = 7",
         "HIERARCH LSST BUTLER DATAID VISIT = 12 / visit",
         "HIERARCH LSST text = 'some text'",
+        "HIERARCH LSST  BUTLER = 1.5",
+        "HIERARCH LSST BUTLER=T/yes",
+        "HIERARCH A = 'it''s = 1'",
+        "HIERARCH A = 1e5",
+        "HIERARCH A = 12 = 13",
+        "HIERARCH A",
+        "HIERARCH END = 7",
+        "HIERARCH = 7",
         "COMMENT = 7",
     ],
 )

@@ -23,6 +23,7 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _PLAIN_NAME = re.compile(r"[A-Z0-9_-]{1,8}")
+_LONG_NAME = re.compile(r"HIERARCH (?!END\b)(?P<name>[A-Z0-9_-]+(?: [A-Z0-9_-]+)*) *=")
 _COMMENTARY = frozenset({"COMMENT", "HISTORY", ""})
 
 _WARNINGS_LOCK = Lock()
@@ -97,24 +98,26 @@ def _named_cards(text: str) -> Iterator[tuple[str, str]]:
         name = card[:8].rstrip()
         if name == "END":
             return
-        if card[8:10] != "= " or not _PLAIN_NAME.fullmatch(name):
-            name = _name_by_astropy(card)
+        if name not in _COMMENTARY and (card[8:10] != "= " or not _PLAIN_NAME.fullmatch(name)):
+            match = _LONG_NAME.match(card)
+            name = match["name"] if match else _name_by_astropy(card)
         if name not in _COMMENTARY:
             yield name, card
 
 
 def _joined(cards: list[str]) -> list[str]:
-    joined: list[str] = []
+    joined: list[list[str]] = []
     for card in cards:
         if card.startswith("CONTINUE") and joined:
-            joined[-1] += card
+            joined[-1].append(card)
         else:
-            joined.append(card)
-    return joined
+            joined.append([card])
+    return ["".join(parts) for parts in joined]
 
 
 def _value(card: str, number: int) -> Any:
-    match = _VALUE.fullmatch(card, 10) if card[8:10] == "= " and len(card) == CARD_LENGTH else None
+    start = 10 if card[8:10] == "= " else match.end() if (match := _LONG_NAME.match(card)) else len(card)
+    match = _VALUE.fullmatch(card, start) if len(card) == CARD_LENGTH else None
     if match is None:
         return _value_by_astropy(card, number)
     kind, value = match.lastgroup, match[match.lastindex or 0]
