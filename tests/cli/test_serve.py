@@ -82,7 +82,7 @@ def test_behind_a_proxy_it_is_below_the_path_of_its_url_and_stops_soon(
     # whoever cannot write there can serve all the same
     (tmp_path / "home").write_text("a file")
     url = "https://example.org/survey"
-    result = run("serve", repository, "--port", 0, "--url", url, "--data", tmp_path / "data")
+    result = run("serve", repository, "--port", 0, "--url", url, "--no-token", "--data", tmp_path / "data")
     assert configured == [("/survey", 5)]
     assert f"TAP, for TOPCAT, stilts and pyvo:  {url}/tap" in result.stdout
     assert "warning: get_tap_service finds this service by its URL only" in result.stderr
@@ -99,9 +99,12 @@ def test_a_folder_that_cannot_be_used_is_refused(run: Run, repository: Path, tmp
     assert "jobs cannot be kept in" in message
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])  # noqa: S104
-def test_other_machines_need_a_token(run: Run, repository: Path, host: str) -> None:
-    message = run("serve", repository, "--host", host, exit_code=2).stderr
+@pytest.mark.parametrize(
+    "address",
+    [("--host", "0.0.0.0"), ("--host", "192.0.2.1"), ("--url", "https://example.org")],  # noqa: S104
+)
+def test_other_machines_need_a_token(run: Run, repository: Path, address: tuple[str, str]) -> None:
+    message = run("serve", repository, *address, exit_code=2).stderr
     assert "--token-file" in message
     assert "--no-token" in message
 

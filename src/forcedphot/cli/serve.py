@@ -100,12 +100,14 @@ def command(
     from ..tap.service.settings import LOOPBACK, ServiceSettings
 
     is_local = host in LOOPBACK
-    if not is_local and not tokens and not no_token:
+    # by a proxy, which has an address of its own
+    is_reached = not is_local or (url is not None and urlsplit(url).hostname not in LOOPBACK)
+    if is_reached and not tokens and not no_token:
         raise ConfigurationError(
-            f"{host} can be reached from other machines: say who may ask with --token-file, "
+            f"{url or host} can be reached from other machines: say who may ask with --token-file, "
             "or that everybody may with --no-token."
         )
-    if not is_local and not tokens:
+    if is_reached and not tokens:
         click.echo("warning: everybody who reaches this machine can read the repository", err=True)
     with needs_extra("service"):
         import uvicorn
