@@ -5,11 +5,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from lsst.daf.butler import Butler, CollectionType
 from lsst.pipe.base import NoWorkFound
 from lsst.pipe.base.simple_pipeline_executor import SimplePipelineExecutor
@@ -24,6 +25,7 @@ from forcedphot.measurement import ForcedMeasurementTask
 from forcedphot.references import REFERENCE_SCHEMA
 from forcedphot.survey import SimulatedSurvey
 from forcedphot.tasks import ForcedPhotVisitConfig, ForcedPhotVisitTask, ForcedSourceTableTask
+from forcedphot.tasks.datasets import read_columns
 from forcedphot.tasks.forced_phot_visit import nearest_patches
 from forcedphot.tasks.forced_sources import UNPLACED, ForcedTargets
 from forcedphot.tasks.points import PointMeasurement, configure_points, measure_points
@@ -115,6 +117,28 @@ def test_a_table_without_a_column_is_named(survey: tuple[Butler, SimulatedSurvey
     butler.put(table, "object", where, run="broken")
     with pytest.raises(Exception, match=r"object of .*tract: 5063.* has no column coord_ra"):
         execute(found, ["broken", found.collection], "u/broken", f"visit={VISIT['visit']} AND detector=4")
+
+
+def test_rows_without_numbers_cost_no_others(survey: tuple[Butler, SimulatedSurvey]) -> None:
+    butler, _ = survey
+    where = {"skymap": "lsst_cells_v1", "tract": 5063}
+    whole = butler.get("object", where)
+    table = Table(whole, masked=True)
+    for name in ("objectId", "coord_ra", "detect_isPrimary"):
+        if name not in table.colnames:
+            table[name] = MaskedColumn(np.ones(len(table), dtype=bool))
+        table[name].mask[0] = True
+    butler.collections.register("masked")
+    ref = butler.put(table, "object", where, run="masked")
+    needed = [("objectId",), ("coord_ra",)]
+    found = read_columns(SimpleNamespace(get=butler.getDeferred), ref, needed, ["detect_isPrimary", "nothing"])
+    assert found.colnames == ["objectId", "coord_ra", "detect_isPrimary"]
+    assert found["objectId"][0] == 0
+    assert np.isnan(found["coord_ra"][0])
+    assert found["detect_isPrimary"].dtype == bool
+    assert not found["detect_isPrimary"][0]
+    for name in ("objectId", "coord_ra"):
+        np.testing.assert_array_equal(found[name][1:], whole[name][1:])
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Surveys are measured in one command: what fails is named, the rest goes on, and a rerun completes it."""
 
+import gc
 import multiprocessing.process
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,9 @@ from lsst.pipe.base import Pipeline
 
 from forcedphot.cli import main
 from forcedphot.cli.run import command
+from forcedphot.kernels import psf_flux
 from forcedphot.survey import SimulatedSurvey
+from forcedphot.tasks.run import _PRELOADED
 
 WHERE = "patch IN (14, 15)"
 TABLES = ("object_forced_source", "dia_object_forced_source")
@@ -273,6 +278,22 @@ def test_catalogs_of_the_stack_need_no_preparation(
 def test_a_missing_extra_is_named(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lsst.ctrl.mpexec.cli.butler_factory", None)
     assert "pip install 'forcedphot[pipelines]'" in run("--dry-run", exit_code=12).stderr
+
+
+def test_what_processes_have_in_common_can_be_copied() -> None:
+    try:
+        preloaded = import_module(_PRELOADED[-1])
+    finally:
+        gc.unfreeze()
+    before = threading.active_count()
+    preloaded.load_kernels()
+    assert threading.active_count() == before
+    assert psf_flux._psf_fluxes.signatures  # type: ignore[attr-defined]
+
+
+def test_what_is_preloaded_is_there() -> None:
+    for name in _PRELOADED:  # the server passes over what it does not find
+        assert find_spec(name) is not None, name
 
 
 def test_bps_makes_the_same_tables(

@@ -19,11 +19,11 @@ from lsst.pipe.base.connectionTypes import Input, Output
 
 from ..aperture_correction import ApplyApCorrTask
 from ..conventions import IntArray
-from ..errors import ConfigurationError, ForcedPhotError, InputTableError
+from ..errors import ConfigurationError, ForcedPhotError
 from ..exposure import Exposure
 from ..measurement import ForcedMeasurementTask
 from ..references import REFERENCE_SCHEMA
-from .datasets import name_of, naming, read, read_calibrated, reading
+from .datasets import naming, read, read_calibrated, read_columns, reading
 from .forced_sources import (
     UNPLACED,
     ForcedImages,
@@ -337,7 +337,7 @@ def _read_objects(butler: Any, refs: Iterable[Any]) -> list[ForcedTargets]:
             found.append(targets.placed(ref.dataId["tract"], ref.dataId["patch"]))
             continue
         needed = [(name,) for name in _OBJECT_COLUMNS]
-        targets = ForcedTargets.of_objects(_read_columns(butler, ref, needed, _FLAG_COLUMNS))
+        targets = ForcedTargets.of_objects(read_columns(butler, ref, needed, _FLAG_COLUMNS))
         found.append(targets.placed(ref.dataId["tract"], targets.patches))
     return found
 
@@ -348,24 +348,11 @@ def _read_dia_objects(
     """Read DIA objects of tracts, and tell in which of the patches they are."""
     found = []
     for ref in refs:
-        targets = ForcedTargets.of_dia_objects(_read_columns(butler, ref, _DIA_OBJECT_COLUMNS))
+        targets = ForcedTargets.of_dia_objects(read_columns(butler, ref, _DIA_OBJECT_COLUMNS))
         tract = ref.dataId["tract"]
         regions = {patch: region for (of_tract, patch), region in patches.items() if of_tract == tract}
         found.append(targets.placed(tract, nearest_patches(targets, regions)))
     return found
-
-
-def _read_columns(butler: Any, ref: Any, needed: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> Table:
-    """Read columns of a table; the needed ones have one of several names each."""
-    handle = read(butler, ref)
-    with reading(ref):
-        present = set(handle.get(component="columns"))
-    missing = [names[0] for names in needed if present.isdisjoint(names)]
-    if missing:
-        raise InputTableError(f"The table {name_of(ref)} has no column {', '.join(missing)}.")
-    chosen = [name for names in (*needed, optional) for name in names if name in present]
-    with reading(ref):
-        return handle.get(parameters={"columns": chosen})
 
 
 def nearest_patches(targets: ForcedTargets, regions: Mapping[int, Region]) -> IntArray:

@@ -27,7 +27,26 @@ from .graph import ForcedGraph
 _EXECUTOR_LOG = "lsst.pipe.base.mp_graph_executor"
 _CONFIG_PATH = "DAF_BUTLER_CONFIG_PATH"
 _LOGGERS = ("forcedphot", "lsst")
-_PRELOADED = ("lsst.images", "numba", "piff", "pyarrow.parquet")  # imported late, and slow to import
+_PRELOADED = (
+    "astropy.io.misc.yaml",
+    "astropy.nddata",
+    "forcedphot.io.lsst_images",
+    "lsst.daf.butler.delegates.arrowtable",
+    "lsst.daf.butler.direct_butler",
+    "lsst.daf.butler.formatters.json",
+    "lsst.daf.butler.formatters.logs",
+    "lsst.daf.butler.formatters.parquet",
+    "lsst.daf.butler.registry.collections.synthIntKey",
+    "lsst.daf.butler.registry.datasets.byDimensions",
+    "lsst.daf.butler.registry.dimensions.static",
+    "lsst.images.cells",
+    "lsst.images.formatters",
+    "piff",
+    "pyarrow.dataset",
+    "forcedphot.tasks.preloaded",
+)
+"""Modules that are imported late, and slow to import; the last takes along what the others have."""
+
 _NO_TIMEOUT_S = 30 * 86400.0
 
 
