@@ -340,3 +340,17 @@ def test_a_varying_psf_is_said(tmp_path: Path, golden: Any, caplog: pytest.LogCa
     exposure = Exposure.read(golden("driver/piff_pixel/exposure.fits"))
     exposure.write(tmp_path / "plain.fits", "fits")
     assert "The PiffPsf becomes its kernel image at" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_masks_have_no_blank_pixels(tmp_path: Path, kind: Any, dtype: type) -> None:
+    bits = np.arange(12, dtype=dtype).reshape(3, 4)
+    bits[0, 0] = -1
+    mask = kind(bits, name="MASK")
+    mask.header.update(BLANK=-1, MP_BAD=3)
+    image = fits.ImageHDU(np.ones((3, 4), np.float32), name="IMAGE")
+    fits.HDUList([fits.PrimaryHDU(), image, mask]).writeto(tmp_path / "plain.fits")
+    read: Any = Exposure.read(tmp_path / "plain.fits").mask
+    np.testing.assert_array_equal(read.array, bits)
+    assert read.array[0, 0] >> read.planes["BAD"] & 1

@@ -111,8 +111,10 @@ def mask(hdu: Hdu, box: Box | None, image: Box) -> Mask:
     """Read a mask and the names of its planes; the arguments and errors are those of `pixels`."""
     bits = pixels(hdu, box, image)
     if bits.dtype.kind == "f" and hdu.bitpix > 0:
-        # A BLANK card made astropy turn integers into floats.
-        bits = bits.astype(np.int32)
+        # A BLANK card made astropy turn integers into floats, and those of its value into NaN.
+        header = hdu.header
+        blank = header.get("BLANK", header.get("ZBLANK", 0)) * header.get("BSCALE", 1) + header.get("BZERO", 0)
+        bits = np.nan_to_num(bits, nan=blank).astype(np.int64)
     planes = {name.removeprefix("MP_"): int(value) for name, value in hdu.header.items() if name.startswith("MP_")}
     return Mask(np.ascontiguousarray(bits), planes)
 
