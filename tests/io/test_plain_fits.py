@@ -345,7 +345,7 @@ def test_a_varying_psf_is_said(tmp_path: Path, golden: Any, caplog: pytest.LogCa
 @pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
 @pytest.mark.parametrize("dtype", [np.int16, np.int32])
 def test_masks_have_no_blank_pixels(tmp_path: Path, kind: Any, dtype: type) -> None:
-    bits = np.arange(12, dtype=dtype).reshape(3, 4)
+    bits: np.ndarray[Any, Any] = np.arange(12, dtype=dtype).reshape(3, 4)
     bits[0, 0] = -1
     mask = kind(bits, name="MASK")
     mask.header.update(BLANK=-1, MP_BAD=3)
