@@ -36,7 +36,11 @@ def test_choices_are_those_that_there_are() -> None:
     ("options", "exit_code", "message"),
     [
         (["--size", "tiny", "--seed", 2], 2, "is of another survey: profile dp1, size tiny, seed 1"),
-        (["--db", "mysql://host/x"], 2, "is of another survey"),
+        (
+            ["--size", "tiny", "--db", "postgresql://host/x"],
+            2,
+            "gen3.sqlite3, not in the database that is asked for",
+        ),
         (["--index", "labels.txt"], 2, "should have the ending .yaml"),
         (["--profile", "dp9"], 2, "dp9"),
         (["--processes", 0], 2, "processes"),

@@ -88,10 +88,17 @@ def create_repository(path: str | Path, plan: SurveyPlan, connection: str | None
     return open_repository(path, plan)
 
 
-def open_repository(path: str | Path, plan: SurveyPlan) -> Butler:
+def open_repository(path: str | Path, plan: SurveyPlan, connection: str | None = None) -> Butler:
     """Open the repository of a survey that `create_repository` has made, perhaps of an earlier version.
 
     Dataset types that profiles have got since then are registered.
+
+    Parameters
+    ----------
+    path, plan
+        Its folder, and which survey it should be.
+    connection
+        The database that it should be in; any if None.
 
     Returns
     -------
@@ -100,9 +107,9 @@ def open_repository(path: str | Path, plan: SurveyPlan) -> Butler:
     Raises
     ------
     ConfigurationError
-        If it is the repository of another survey.
+        If it is the repository of another survey, or in another database.
     """
-    from lsst.daf.butler import Butler
+    from lsst.daf.butler import Butler, Config
 
     found = stored_plan(path)
     if found != plan:
@@ -110,9 +117,13 @@ def open_repository(path: str | Path, plan: SurveyPlan) -> Butler:
             f"{path} is of another survey: profile {found.profile.name}, size {found.size.name}, "
             f"seed {found.seed}. Ask for that, or give another folder."
         )
-    butler = Butler.from_config(
-        str(Path(path) / "butler.yaml"), writeable=True, collections=plan.profile.collection
-    )
+    config = Config(str(Path(path) / "butler.yaml"))
+    if connection not in (None, config["registry", "db"]):
+        raise ConfigurationError(
+            f"{path} is kept in {config['registry', 'db']}, not in the database that is asked for. Leave that out, "
+            "or give another folder."
+        )
+    butler = Butler.from_config(config, writeable=True, collections=plan.profile.collection)
     _register_datasets(butler, plan.profile)
     return butler
 

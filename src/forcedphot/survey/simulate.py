@@ -135,7 +135,7 @@ def simulate(
     check_label(index, label, path)
     # Processes take their time to start: the repository is made meanwhile.
     with _processes(n_processes) as pool:
-        butler = open_repository(path, plan) if is_survey(path) else create_repository(path, plan, connection)
+        butler = (open_repository if is_survey(path) else create_repository)(path, plan, connection)
         with butler, _alone(path), _scratch_folder(path) as scratch:
             survey = _Survey(plan, Datasets(butler, plan), scratch)
             n_before = survey.n_datasets
