@@ -120,7 +120,7 @@ def open_repository(path: str | Path, plan: SurveyPlan, connection: str | None =
     config = Config(str(Path(path) / "butler.yaml"))
     if connection not in (None, config["registry", "db"]):
         raise ConfigurationError(
-            f"{path} is kept in {config['registry', 'db']}, not in the database that is asked for. Leave that out, "
+            f"{path} is kept in {config['registry', 'db']}, not in the database that is asked for. Leave it out, "
             "or give another folder."
         )
     butler = Butler.from_config(config, writeable=True, collections=plan.profile.collection)
