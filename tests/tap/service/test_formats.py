@@ -232,3 +232,11 @@ def test_what_parquet_cannot_hold_is_an_error_of_the_query() -> None:
     data = pa.table({"time": pa.array([datetime(2025, 1, 2), datetime(2025, 1, 3)])})
     with pytest.raises(QueryError, match=r"Parquet does not hold the result: .*interval"):
         written(data, "parquet", "SELECT time - time AS d FROM t.data")
+
+
+@pytest.mark.parametrize("form", ["votable/b2", "votable/td", "csv", "tsv", "fits"])
+def test_a_value_that_cannot_be_written_is_told_before_anything_is(form: str) -> None:
+    engine = Engine([memory_table("t.data", pa.table({"n": pa.array([1, 2**64 - 1], pa.uint64())}))])
+    parts = serialize(engine.query("SELECT n FROM t.data"), find_format(form), {}, mark_errors=True)
+    with pytest.raises(QueryError, match="cannot be written as long"):
+        next(part for part in parts if part)

@@ -110,13 +110,18 @@ def serialize(
         batches = iter(result)
         first = next(batches, None)
         with contextlib.closing(form.writer(result.schema, result.columns, about)) as writer:
-            yield writer.begin()
+            # until the first rows, so that what is wrong with them is an answer of its own
+            held = writer.begin()
             try:
                 for batch in itertools.chain([first] if first is not None else [], batches):
-                    yield from writer.rows(batch)
-                yield from writer.end(result.overflow)
+                    for part in writer.rows(batch):
+                        yield held + part
+                        held = b""
+                for part in writer.end(result.overflow):
+                    yield held + part
+                    held = b""
             except (QueryError, QueryLimitError) as error:
-                mark = writer.broken(str(error)) if mark_errors else None
+                mark = writer.broken(str(error)) if mark_errors and not held else None
                 if mark is None:
                     raise
                 yield mark
