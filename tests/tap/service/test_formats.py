@@ -234,6 +234,16 @@ def test_what_parquet_cannot_hold_is_an_error_of_the_query() -> None:
         written(data, "parquet", "SELECT time - time AS d FROM t.data")
 
 
+def test_null_in_an_array_of_integers_is_no_number() -> None:
+    data = pa.table({"n": pa.array([[1, None], None, []], pa.list_(pa.int64()))})
+    for form in ("votable/b2", "votable/td", "csv", "fits"):
+        with pytest.raises(QueryError, match="an array of integers has a NULL in it"):
+            written(data, form, "SELECT n FROM t.data")
+        assert written(data.slice(1), form, "SELECT n FROM t.data")
+    read = pq.read_table(io.BytesIO(written(data, "parquet", "SELECT n FROM t.data")))
+    assert read.column("n").to_pylist() == [[1, None], None, []]
+
+
 @pytest.mark.parametrize("form", ["votable/b2", "votable/td", "csv", "tsv", "fits"])
 def test_a_value_that_cannot_be_written_is_told_before_anything_is(form: str) -> None:
     engine = Engine([memory_table("t.data", pa.table({"n": pa.array([1, 2**64 - 1], pa.uint64())}))])

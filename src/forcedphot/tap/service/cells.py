@@ -53,7 +53,7 @@ def simplified(array: pa.Array, kind: VotableType) -> pa.Array:
     Raises
     ------
     QueryError
-        If a value does not fit, as the largest unsigned integers.
+        If a value does not fit, as the largest unsigned integers, and NULL in arrays of integers.
     """
     try:
         if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
@@ -64,7 +64,10 @@ def simplified(array: pa.Array, kind: VotableType) -> pa.Array:
         if kind.datatype == "unicodeChar":
             return _as_text(array)
         if pa.types.is_nested(array.type):
-            return array.cast(pa.list_(_arrow_type(kind.datatype)))
+            lists = array.cast(pa.list_(_arrow_type(kind.datatype)))
+            if kind.datatype not in ("float", "double") and lists.flatten().null_count:
+                raise QueryError("an array of integers has a NULL in it, which only FORMAT=parquet can tell")
+            return lists
         if pa.types.is_large_binary(array.type):
             return array.cast(pa.binary())
         if pa.types.is_binary(array.type):
