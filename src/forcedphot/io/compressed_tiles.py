@@ -21,7 +21,7 @@ _MAX_TILE_PIXELS = 1 << 27  # in C, their bytes are counted in 32 bits
 _RICE = ("RICE_1", "RICE_ONE")
 _RICE_BYTES = (1, 2, 4)
 _MAX_RICE_BLOCK = 64
-_GZIP = 31
+GZIP = 31
 """The window size of zlib that says that the data have gzip's header and check sum."""
 _MAX_GZIP_RATIO = 1032
 _HARMLESS_BYTES = 1 << 28
@@ -102,7 +102,7 @@ def _check_gzip(hdu: Hdu, name: str, most: int) -> None:
 
 def _check_unpacked(packed: bytes, most: int) -> None:
     total = 0
-    inflater = zlib.decompressobj(_GZIP)
+    inflater = zlib.decompressobj(GZIP)
     while packed:
         try:
             total += len(inflater.decompress(packed, most - total + 1))
@@ -113,7 +113,7 @@ def _check_unpacked(packed: bytes, most: int) -> None:
         packed = inflater.unconsumed_tail
         if inflater.eof:  # there may be another one behind it
             packed = inflater.unused_data.lstrip(b"\0")
-            inflater = zlib.decompressobj(_GZIP)
+            inflater = zlib.decompressobj(GZIP)
 
 
 def _places(hdu: Hdu, name: str, codes: str, *, more_than: int) -> list[tuple[int, int]]:

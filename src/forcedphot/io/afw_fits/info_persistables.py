@@ -25,7 +25,7 @@ from .archive import Rows, StoredObject, UnsupportedObjectError
 from .persistables import persistable
 
 MJD_OF_UNIX_EPOCH = 40587.0
-_NANOSECONDS_PER_DAY = 86_400_000_000_000
+NANOSECONDS_PER_DAY = 86_400_000_000_000
 _NO_TIME = np.iinfo(np.int64).min
 _VISIT_INFO_VERSION = 4
 _ROTATION_TYPES = ("UNKNOWN", "SKY", "HORIZON", "MOUNT")
@@ -48,7 +48,7 @@ def _visit_info(stored: StoredObject) -> VisitInfo:
     if version > _VISIT_INFO_VERSION:
         raise UnsupportedObjectError(stored.class_name, f" in version {version}")
     nanoseconds = rows.integer("tai")
-    time = math.nan if nanoseconds == _NO_TIME else nanoseconds / _NANOSECONDS_PER_DAY + MJD_OF_UNIX_EPOCH
+    time = math.nan if nanoseconds == _NO_TIME else nanoseconds / NANOSECONDS_PER_DAY + MJD_OF_UNIX_EPOCH
     return VisitInfo(
         visit=(rows.integer("idnum") or None) if version >= 2 else None,
         exposure_id=rows.integer("exposureid") or None,

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import FileFormatError
+from ..compressed_tiles import GZIP
 from ..fits_file import Hdu
 
-_GZIP = 31
-"""The window size of zlib that says that the data have gzip's header and check sum."""
 _DESCRIPTOR = re.compile(r"1?([PQ])B(\(\d+\))?")
 PIXEL_TYPES = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
 """Types of pixels by BITPIX, of any byte order."""
@@ -79,7 +78,7 @@ def read_rows(hdu: Hdu, start: int, stop: int) -> npt.NDArray[Any] | None:
 
 def _inflate(content: memoryview, size: int) -> bytes:
     """Decompress a tile that should have some size; no more than that is made of it."""
-    inflater = zlib.decompressobj(_GZIP)
+    inflater = zlib.decompressobj(GZIP)
     try:
         data = inflater.decompress(content, size + 1)
     except zlib.error as error:

@@ -11,7 +11,7 @@ import numpy as np
 from ...exposure import FilterLabel, Identity, PhotoCalib, VisitInfo
 from ...exposure.photo_calib import AB_ZERO_NJY
 from ..fits_header import FitsHeader
-from .info_persistables import MJD_OF_UNIX_EPOCH
+from .info_persistables import MJD_OF_UNIX_EPOCH, NANOSECONDS_PER_DAY
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ _TEXTS = {
     "object_name": "OBJECT",
 }
 _TIMES = ("DATE-AVG", "TIME-MID")
-_NANOSECONDS_PER_DAY = 86_400_000_000_000
 
 
 def visit_info(header: FitsHeader) -> VisitInfo | None:
@@ -140,7 +139,7 @@ def _mid_mjd_tai(header: FitsHeader) -> float:
     try:
         if "DATE-AVG" in header and str(header.get("TIMESYS", "")).strip() == "TAI":
             time = np.datetime64(str(header["DATE-AVG"]).strip(), "ns")
-            return float(time.astype(np.int64) / _NANOSECONDS_PER_DAY + MJD_OF_UNIX_EPOCH)
+            return float(time.astype(np.int64) / NANOSECONDS_PER_DAY + MJD_OF_UNIX_EPOCH)
         if "DATE-AVG" not in header and "TIME-MID" in header:
             from astropy.time import Time
 
