@@ -8,7 +8,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from click.testing import Result
 
 from forcedphot import Exposure
@@ -127,6 +127,17 @@ def test_catalogs(run: Run, table: Table, tmp_path: Path, first: str, second: st
         np.testing.assert_array_equal(np.asarray(converted[name]), np.asarray(table[name]))
     if ".csv" not in (first, second):
         assert (converted["flux"].unit, converted["flux"].description) == (u.nJy, "how bright")
+
+
+def test_masks_that_fits_has_no_place_for(run: Run, table: Table, tmp_path: Path) -> None:
+    table["good"] = MaskedColumn([True, False, False], mask=[False, True, False])
+    table.remove_column("name")
+    write_catalog(table, tmp_path / "in.parquet")
+    assert run("convert", tmp_path / "in.parquet", tmp_path / "out.ecsv").stderr == ""
+    assert read_catalog(tmp_path / "out.ecsv")["good"].mask.tolist() == [False, True, False]
+    error = run("convert", tmp_path / "in.parquet", tmp_path / "out.fits").stderr
+    assert error == f"warning: {tmp_path / 'out.fits'}: what is masked becomes true in good\n"
+    assert read_catalog(tmp_path / "out.fits")["good"].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".ecsv"])

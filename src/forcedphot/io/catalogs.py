@@ -107,6 +107,9 @@ def write_catalog(table: Table, path: str | Path, *, overwrite: bool = False) ->
     objects = _object_columns(table)
     if objects:
         raise OutputError(f"{path} cannot hold the columns {', '.join(objects)}, which are Python objects.")
+    unknown = [column.name for column in table.itercols() if column.dtype.kind == "b" and np.ma.is_masked(column)]
+    if name == "fits" and unknown:
+        _LOG.warning("%s: what is masked becomes true in %s", path, ", ".join(unknown))
     with atomic_output(path, overwrite=overwrite) as temporary, _warnings_logged(path):
         try:
             _write(table, temporary, name)
