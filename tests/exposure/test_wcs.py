@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from astropy.coordinates import FK5, SkyCoord
-from astropy.wcs import WCS, Sip
+from astropy.wcs import WCS, DistortionLookupTable, Sip
 
 from forcedphot.errors import ExposureError
 from forcedphot.exposure import AstropyWcs
@@ -77,3 +77,17 @@ def test_other_wcs_are_refused() -> None:
         AstropyWcs(linear)
     with pytest.raises(ExposureError, match="got str"):
         AstropyWcs("a header")
+
+
+@pytest.mark.parametrize("tables", [("cpdis1", "cpdis2"), ("det2im1", "det2im2")])
+def test_distortions_in_tables_stay_where_they_are(rng: np.random.Generator, tables: tuple[str, str]) -> None:
+    wcs = tan_wcs(sip=1e-6)
+    for name in tables:
+        offsets = rng.normal(size=(8, 9)).astype(np.float32)
+        setattr(wcs, name, DistortionLookupTable(offsets, (1.0, 1.0), (1.0, 1.0), (10.0, 10.0)))
+    whole = AstropyWcs(wcs, x0=100, y0=-50)
+    x, y = np.array([25.3, 40.0]), np.array([30.2, 44.0])
+    sky = np.degrees(whole.pixel_to_sky(x + 100, y - 50))
+    for x0, y0 in ((0, 0), (20, 25)):
+        part = whole.array_wcs(100 + x0, -50 + y0)
+        np.testing.assert_allclose(part.all_pix2world(x - x0, y - y0, 0), sky, rtol=0, atol=1e-11)

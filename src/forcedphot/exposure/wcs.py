@@ -147,13 +147,19 @@ class AstropyWcs:
 
     def array_wcs(self, x0: int, y0: int) -> Any:
         """Return an ``astropy.wcs.WCS`` of an array whose first pixel is at (x0, y0)."""
-        from astropy.wcs import Sip
+        from astropy.wcs import DistortionLookupTable, Sip
 
         wcs = self.wcs.deepcopy()
         shift = np.array(self.origin) - (x0, y0)
         wcs.wcs.crpix = wcs.wcs.crpix + shift
         if wcs.sip is not None:
             wcs.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix + shift)
+        for name in ("cpdis1", "cpdis2", "det2im1", "det2im2"):
+            table = getattr(wcs, name)
+            if table is not None:
+                # The value at its reference point is a place in the image.
+                moved = DistortionLookupTable(table.data, table.crpix, table.crval + shift, table.cdelt)
+                setattr(wcs, name, moved)
         return wcs
 
     def sky_to_pixel(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
