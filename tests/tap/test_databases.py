@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import threading
 import weakref
 from pathlib import Path
 
@@ -133,3 +134,16 @@ def test_a_file_that_cannot_be_read_is_not_the_querys_fault(tmp_path: Path, dama
     with pytest.raises(QueryLimitError, match=r"a file of t.data cannot be read") as caught:
         ask(engine, "SELECT SUM(id) FROM t.data")
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_nothing_waits_to_stop_a_query_that_has_ended(sky_tables: list[TableSource]) -> None:
+    result = Engine(sky_tables).query("SELECT id FROM sky.plain")
+    result.cancel()
+    timers = [
+        timer
+        for timer in threading.enumerate()
+        if isinstance(timer, threading.Timer) and getattr(timer.function, "__self__", None) is result
+    ]
+    result.close()
+    assert timers
+    assert all(timer.finished.is_set() for timer in timers)

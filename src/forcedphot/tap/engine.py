@@ -268,9 +268,10 @@ class QueryResult:
             self._connection.interrupt()
             # the database overlooks what comes just before it begins
             if attempts > 0:
-                again = threading.Timer(_SECONDS_BETWEEN_INTERRUPTS, self._stop, [reason, attempts - 1])
-                again.daemon = True
-                again.start()
+                self._timer.cancel()
+                self._timer = threading.Timer(_SECONDS_BETWEEN_INTERRUPTS, self._stop, [reason, attempts - 1])
+                self._timer.daemon = True
+                self._timer.start()
 
     def _refuse_stopped(self) -> None:
         """Raise if the query was stopped while the database did nothing, which does not notice it."""
