@@ -1,6 +1,7 @@
 """What an exposure and its parts refuse."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,3 +43,22 @@ def test_ast_text_that_is_no_wcs_is_refused() -> None:
         AstWcs.from_text([" Begin Nonsense", " End Nonsense"])
     with pytest.raises(FileFormatError, match="should be an AST FrameSet; the file has"):
         AstWcs.from_text([" Begin UnitMap", "    Nin = 2", " IsA Mapping", " End UnitMap"])
+
+
+def test_masked_arrays_keep_their_mask() -> None:
+    image = np.ma.masked_greater(np.arange(20.0).reshape(4, 5), 17)
+    exposure = Exposure.from_arrays(image)
+    assert exposure.mask is not None
+    assert np.flatnonzero(exposure.mask.array & exposure.mask.bits(["BAD"])).tolist() == [18, 19]
+    given = Exposure.from_arrays(image, mask=np.zeros((4, 5), dtype=bool)).mask
+    assert given is not None
+    assert not given.array.any()
+    assert Exposure.from_arrays(np.ma.asarray(image.data)).mask is None
+
+
+def test_kinds_of_files_that_are_none(tmp_path: Path) -> None:
+    exposure = Exposure.from_arrays(np.ones((4, 5)))
+    for write in (exposure.to_lsst_images, lambda kind: exposure.write(tmp_path / "image.fits", kind)):
+        with pytest.raises(ExposureError, match="and cell-coadd of .*, and fits; not 'FITS'"):
+            write("FITS")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())

@@ -212,7 +212,7 @@ class Exposure:
             Two-dimensional; converted to float32 (copied only if they are not).
         mask
             Integers with ``mask_planes`` naming the bits; or booleans, True for bad pixels, which
-            become the plane BAD; or a `Mask`.
+            become the plane BAD; or a `Mask`. If None, that of ``image``, if this is a masked array.
         psf
             A `Psf`, or a kernel image of odd shape (normalised to sum 1).
         wcs
@@ -230,6 +230,8 @@ class Exposure:
         """
         from ..psf.kernel_image import KernelImagePsf
 
+        if mask is None and np.ma.is_masked(image):
+            mask = np.ma.getmaskarray(np.ma.asarray(image))
         if mask is not None and not isinstance(mask, Mask):
             bits = np.asarray(mask)
             if bits.dtype == np.bool_:

@@ -87,8 +87,10 @@ def exposure_to_lsst_images(exposure: Exposure, *, kind: Kind | None = None, sam
     Raises
     ------
     ExposureError
-        If the exposure lacks what the type must have, or has what it cannot hold.
+        If the exposure lacks what the type must have, or has what it cannot hold, or there is no such type.
     """
+    if kind not in (None, "visit-image", "cell-coadd"):
+        raise ExposureError(f"There are visit-image and cell-coadd of lsst.images, and fits; not {kind!r}.")
     wcs, psf = exposure.wcs, exposure.psf
     if exposure.variance is None or wcs is None or psf is None:
         missing = [name for name in ("variance", "wcs", "psf") if getattr(exposure, name) is None]
