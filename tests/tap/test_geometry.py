@@ -124,6 +124,15 @@ def test_what_is_far_from_a_corner_is_still_inside(engine: Engine) -> None:
     assert ids(engine, meets, "plain") == inside
 
 
+def test_polygons_can_have_many_corners(engine: Engine) -> None:
+    turns = 2 * np.pi * np.arange(200) / 200
+    corners = SkyCoord(0.0, 1.0, unit="deg").directional_offset_by(turns * u.rad, 2.0 * u.deg)
+    vertices = _joined(list(zip(corners.ra.deg.tolist(), corners.dec.deg.tolist(), strict=True)))
+    inside = ids(engine, f"CONTAINS(POINT(ra, dec), POLYGON({vertices})) = 1", "indexed")
+    distance = separations(0.0, 1.0)
+    assert set(np.flatnonzero(distance < 1.999)) <= inside <= set(np.flatnonzero(distance <= 2.0))
+
+
 def test_polygons_can_be_tiny() -> None:
     size = 9e-7
     data = pa.table({"ra": [241.0, 241.0], "dec": [39.0 + 0.9 * size, 39.0 + 1.1 * size]})

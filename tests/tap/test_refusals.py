@@ -138,6 +138,15 @@ def test_nothing_but_a_query_is_run(engine: Engine, query: str) -> None:
         "SELECT id FROM sky.plain WHERE " + "CASE WHEN " * 5000,
         "SELECT 1 " + "UNION SELECT 1 " * 10000,
         "SELECT '" + "x" * 300_000 + "'",
+        "SELECT " + "SQRT(" * 40 + "id" + ")" * 40 + " FROM sky.plain",
+        "SELECT " + "POWER(" * 20 + "id" + ", 2)" * 20 + " FROM sky.plain",
+        "SELECT " + ", ".join(["*"] * 5000) + " FROM sky.plain",
+        "SELECT * FROM sky.plain AS t" + "".join(f" CROSS JOIN sky.plain AS t{i}" for i in range(100)),
+        "WITH c0 AS (SELECT * FROM sky.plain)"
+        + "".join(f", c{i + 1} AS (SELECT a.*, b.* FROM c{i} AS a CROSS JOIN c{i} AS b)" for i in range(25))
+        + " SELECT COUNT(*) FROM c25",
+        "SELECT id FROM sky.plain WHERE "
+        + " OR ".join([f"CONTAINS(POINT(ra, dec), POLYGON({', '.join(['1, 2, 3, 4'] * 99)})) = 1"] * 20),
     ],
 )
 def test_depth_and_length_are_limited(engine: Engine, query: str) -> None:

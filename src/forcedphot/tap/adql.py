@@ -15,6 +15,9 @@ from .scopes import Resolver
 from .shape_arguments import ShapeReader
 from .tables import ColumnMetadata, TableSource
 
+MAX_SQL = 500_000
+"""Characters: what the database needs to plan a query is beyond its limits of time and memory."""
+
 
 @dataclass(frozen=True)
 class Translation:
@@ -61,6 +64,7 @@ def translate(text: str, tables: Mapping[str, TableSource], max_rows: int | None
         if max_rows is not None and (own_limit is None or int(own_limit.expression.name) > max_rows):
             tree.set("limit", exp.Limit(expression=exp.Literal.number(max_rows)))
         sql = _Generator(dialect="duckdb", identify=True, comments=False).generate(tree, copy=False)
+        _refuse_long(sql)
     except RecursionError:
         raise QueryError("the query is nested too deeply") from None
     return Translation(sql, tuple(columns.values()), tuple(resolver.used.values()))
@@ -121,7 +125,10 @@ class _Generator(DuckDBGenerator):
             if isinstance(argument, exp.Distinct) and name not in AGGREGATES:
                 raise QueryError(f"{name.upper()} does not take DISTINCT", place(expression))
         arguments = [self._argument(argument) for argument in expression.expressions]
-        return f"({function.template.format(*arguments, all=', '.join(arguments))})"
+        text = f"({function.template.format(*arguments, all=', '.join(arguments))})"
+        # templates that repeat their arguments would fill the memory if nested
+        _refuse_long(text, expression)
+        return text
 
     def _argument(self, argument: exp.Expr) -> str:
         text = str(self.sql(argument))
@@ -194,6 +201,13 @@ class _Generator(DuckDBGenerator):
         if not isinstance(shape, shapes.Point):
             raise QueryError(f"{name.upper()} takes a POINT", place(call))
         return shape.ra.sql if name == "coord1" else shape.dec.sql
+
+
+def _refuse_long(sql: str, node: exp.Expr | None = None) -> None:
+    if len(sql) > MAX_SQL:
+        raise QueryError(
+            "the query is too long, or functions are nested too deeply", place(node) if node else None
+        )
 
 
 def _by_pixels(comparison: exp.Expr, condition: str) -> str:

@@ -12,6 +12,12 @@ from .tables import ColumnMetadata, TableSource
 
 type Columns = dict[str, ColumnMetadata]
 
+MAX_COLUMNS = 20_000
+"""Of all SELECTs of a query together: a short query can name any number of them by stars on stars."""
+
+MAX_TABLES = 100
+"""That a query names, each as often as it does."""
+
 RAW_DEC = "__raw_dec"
 """Name under which the database sees declinations just as the files hold them; queries cannot name it."""
 
@@ -78,6 +84,7 @@ class Resolver:
 
     def __init__(self, tables: Mapping[str, TableSource]) -> None:
         self._tables = tables
+        self._tables_left, self._columns_left = MAX_TABLES, MAX_COLUMNS
         self.used: dict[str, TableSource] = {}
         """The tables that the query names."""
 
@@ -111,7 +118,8 @@ class Resolver:
             self._add(scope, select.args["from_"].this, common)
         for join in select.args.get("joins") or ():
             self._join(scope, join, common)
-        _expand_stars(select, scope)
+        _expand_stars(select, scope, self._columns_left)
+        self._columns_left -= len(select.expressions)
         late = [select.args[clause] for clause in ("group", "having", "order") if select.args.get(clause)]
         early = [
             *select.expressions,
@@ -126,6 +134,10 @@ class Resolver:
         return scope.outputs
 
     def _join(self, scope: Scope, join: exp.Join, common: Mapping[str, Columns]) -> None:
+        is_natural = (join.args.get("method") or "").upper() == "NATURAL"
+        if not is_natural and not join.args.get("using"):
+            self._add(scope, join.this, common)
+            return
         before = {name: column for columns, _ in scope.tables.values() for name, column in columns.items()}
         known = set(scope.tables)
         self._add(scope, join.this, common)
@@ -134,7 +146,7 @@ class Resolver:
             if name.name.lower() not in before or name.name.lower() not in new:
                 raise QueryError(f"USING names {name.name!r}, which both tables must have", place(name))
             scope.merged[name.name.lower()] = before[name.name.lower()]
-        if (join.args.get("method") or "").upper() == "NATURAL":
+        if is_natural:
             shared = {name: column for name, column in before.items() if name in new}
             if not shared:
                 raise QueryError("NATURAL JOIN takes tables with columns in common; these have none", place(join))
@@ -148,6 +160,9 @@ class Resolver:
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
             self._add(scope, node.this, common)
             return
+        if not self._tables_left:
+            raise QueryError(f"a query can name at most {MAX_TABLES} tables", place(node))
+        self._tables_left -= 1
         source: TableSource | None = None
         if isinstance(node, exp.Table):
             alias, columns, source = self._look_up(node, common)
@@ -240,7 +255,7 @@ def _resolved(column: ColumnMetadata, alias: str, source: TableSource | None) ->
     return Resolved(column, alias, roles.get(column.name.lower(), ""), source.has_index)
 
 
-def _expand_stars(select: exp.Select, scope: Scope) -> None:
+def _expand_stars(select: exp.Select, scope: Scope, most: int) -> None:
     expanded: list[exp.Expr] = []
     for item in select.expressions:
         if isinstance(item, exp.Star):
@@ -265,6 +280,8 @@ def _expand_stars(select: exp.Select, scope: Scope) -> None:
             expanded += [_column(column, chosen[0]) for column in scope.tables[chosen[0]][0].values()]
         else:
             expanded.append(item)
+        if len(expanded) > most:
+            raise QueryError(f"a query can have at most {MAX_COLUMNS} columns", place(item))
     select.set("expressions", expanded)
 
 
@@ -276,14 +293,16 @@ def _name_outputs(select: exp.Select) -> Columns:
     """Give each column of the result a name of its own, and describe it."""
     outputs: Columns = {}
     named: list[exp.Expr] = []
+    counts: dict[str, int] = {}
     for number, item in enumerate(select.expressions, 1):
         value = item.this if isinstance(item, exp.Alias) else item
         described = describe(value)
         wanted = item.alias if isinstance(item, exp.Alias) else described.name or f"col_{number}"
-        name, count = wanted, 1
+        name, count = wanted, counts.get(wanted.lower(), 1)
         while name.lower() in outputs:
             count += 1
             name = f"{wanted}_{count}"
+        counts[wanted.lower()] = count
         outputs[name.lower()] = replace(described, name=name)
         alias = exp.Alias(this=value, alias=exp.to_identifier(name, quoted=True))
         named.append(alias)

@@ -30,22 +30,24 @@ DEFINITIONS = (
     """CREATE MACRO side_crosses(east1, north1, east2, north2) AS
         (north1 > 0) <> (north2 > 0)
         AND 0 < (east1 * north2 - east2 * north1) / (north2 - north1)""",
-    """CREATE MACRO seen_vertices(words, ra0, dec0) AS CASE
+    """CREATE MACRO seen(places, ra0, dec0) AS list_transform(places, lambda place: {
+            'east': sky_east(ra0, dec0, place[1], place[2]),
+            'north': sky_north(ra0, dec0, place[1], place[2]),
+            'toward': sky_toward(ra0, dec0, place[1], place[2])})""",
+    """CREATE MACRO places(words) AS CASE
         WHEN len(words) >= 8 AND len(words) % 2 = 0
             AND list_count(list_transform(words[3:], lambda word: TRY_CAST(word AS DOUBLE))) = len(words) - 2
         THEN list_transform(range(3, len(words), 2), lambda i:
-            list_transform([[TRY_CAST(words[i] AS DOUBLE), TRY_CAST(words[i + 1] AS DOUBLE)]], lambda place: {
-                'east': sky_east(ra0, dec0, place[1], place[2]),
-                'north': sky_north(ra0, dec0, place[1], place[2]),
-                'toward': sky_toward(ra0, dec0, place[1], place[2])})[1]) END""",
-    """CREATE MACRO in_outline(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN list_transform(
-        [seen_vertices(string_split(outline, ' '), ra, dec)], lambda seen:
-            list_sum(list_transform(seen, lambda vertex: vertex.toward)) > 0
-            AND list_sum(list_transform(range(1, len(seen) + 1), lambda i: CAST(side_crosses(
+            [TRY_CAST(words[i] AS DOUBLE), TRY_CAST(words[i + 1] AS DOUBLE)]) END""",
+    """CREATE MACRO seen_vertices(outline, ra0, dec0) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN
+        seen(places(string_split(outline, ' ')), ra0, dec0) END""",
+    """CREATE MACRO surround(vertices) AS list_transform([vertices], lambda seen:
+            list_reduce(list_transform(seen, lambda vertex: vertex.toward), lambda a, b: a + b) > 0
+            AND list_reduce(list_transform(range(1, len(seen) + 1), lambda i: CAST(side_crosses(
                 seen[i].east,
                 seen[i].north,
                 seen[i % len(seen) + 1].east,
-                seen[i % len(seen) + 1].north) AS INTEGER))) % 2 = 1)[1] END""",
+                seen[i % len(seen) + 1].north) AS INTEGER)), lambda a, b: a + b) % 2 = 1)[1]""",
     """CREATE MACRO angle_between(across, along) AS degrees(abs(atan2(across, along)))""",
     """CREATE MACRO side_distance(east1, north1, toward1, east2, north2, toward2) AS list_transform([{
             'east': north1 * toward2 - toward1 * north2,
@@ -55,15 +57,14 @@ DEFINITIONS = (
             THEN angle_between(normal.toward, sqrt(pow(normal.east, 2) + pow(normal.north, 2)))
             ELSE least(angle_between(sqrt(pow(east1, 2) + pow(north1, 2)), toward1),
                 angle_between(sqrt(pow(east2, 2) + pow(north2, 2)), toward2)) END)[1]""",
-    """CREATE MACRO rim_distance(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN list_transform(
-        [seen_vertices(string_split(outline, ' '), ra, dec)], lambda seen:
-            list_min(list_transform(range(1, len(seen) + 1), lambda i: side_distance(
+    """CREATE MACRO rim_distance(vertices) AS list_transform([vertices], lambda seen:
+            list_reduce(list_transform(range(1, len(seen) + 1), lambda i: side_distance(
                 seen[i].east, seen[i].north, seen[i].toward,
                 seen[i % len(seen) + 1].east, seen[i % len(seen) + 1].north, seen[i % len(seen) + 1].toward
-            ))))[1] END""",
-    """CREATE MACRO farthest_vertex(outline, ra, dec) AS CASE WHEN outline LIKE 'POLYGON ICRS %' THEN
-        list_max(list_transform(seen_vertices(string_split(outline, ' '), ra, dec), lambda vertex:
-            angle_between(sqrt(pow(vertex.east, 2) + pow(vertex.north, 2)), vertex.toward))) END""",
+            )), lambda a, b: CASE WHEN a < b THEN a ELSE b END))[1]""",
+    """CREATE MACRO farthest_vertex(outline, ra, dec) AS list_max(list_transform(
+        seen_vertices(outline, ra, dec), lambda vertex:
+            angle_between(sqrt(pow(vertex.east, 2) + pow(vertex.north, 2)), vertex.toward)))""",
 )
 """Macros that the conditions use.
 
@@ -72,7 +73,8 @@ sine of half of it, loses none near 0, and is sooner planned and computed. ``sky
 ``sky_toward`` are the parts of a direction, seen from another: divided by the last, the first two are the gnomonic
 projection, in which great circles are straight. ``side_distance`` is how far the side between two such directions
 is. ``side_crosses`` tells whether that side crosses the half circle from the position to its opposite, through the
-east. ``in_outline``, ``rim_distance`` and ``farthest_vertex`` read polygons from texts.
+east. ``surround`` and ``rim_distance`` take vertices as they are ``seen`` from a position; ``seen_vertices`` reads
+them from a text. Lambdas stand where an expression would be written out, and planned, once for each of its uses.
 """
 
 _MARGIN_DEG = 1e-9
@@ -314,21 +316,27 @@ def unit_vectors(positions: Sequence[tuple[float, float]]) -> FloatArray:
 
 
 def _holds_sql(region: Polygon | Outline, point: Point) -> str:
-    if isinstance(region, Outline):
-        return f"in_outline({region.sql}, {point.sql})"
-    return _in_polygon_sql(region, point)
+    """Return the condition that a region holds a position.
+
+    A line from the position to its opposite crosses an odd number of sides if one of them is inside: it is the
+    position, if it has the middle of the vertices before it. A constant polygon is projected around its middle.
+    """
+    if isinstance(region, Polygon) and region.constants is not None and not point.constant:
+        return _in_constant_polygon_sql(region.constants, point)
+    return f"surround({_seen_sql(region, point)})"
 
 
 def _rim_distance_sql(region: Polygon | Outline, point: Point) -> str:
     """Return the SQL of how far a position is from the nearest side, degrees."""
+    return f"rim_distance({_seen_sql(region, point)})"
+
+
+def _seen_sql(region: Polygon | Outline, point: Point) -> str:
+    """Return the SQL of a region's vertices as directions from a position."""
     if isinstance(region, Outline):
-        return f"rim_distance({region.sql}, {point.sql})"
-    seen = [
-        ", ".join(f"sky_{part}({point.sql}, {vertex.sql})" for part in ("east", "north", "toward"))
-        for vertex in region.vertices
-    ]
-    sides = zip(seen, [*seen[1:], seen[0]], strict=True)
-    return f"least({', '.join(f'side_distance({first}, {second})' for first, second in sides)})"
+        return f"seen_vertices({region.sql}, {point.sql})"
+    places = ", ".join(f"[{vertex.sql}]" for vertex in region.vertices)
+    return f"seen([{places}], {point.sql})"
 
 
 def _difference(first: Value, second: Value) -> float | None:
@@ -353,23 +361,6 @@ def _polygon_area(polygon: Polygon) -> float:
     return abs(math.degrees(math.degrees(total)))
 
 
-def _in_polygon_sql(polygon: Polygon, point: Point) -> str:
-    """Count the sides that a line from the position crosses: it is inside if they are odd in number.
-
-    A constant polygon is projected around its middle once. Else the line goes from the position to its opposite,
-    one of which is inside if the sides are odd in number: the position, if it has the polygon's middle before it.
-    """
-    vectors = polygon.constants
-    if vectors is not None and not point.constant:
-        return _in_constant_polygon_sql(vectors, point)
-    pairs = [f"{point.sql}, {vertex.sql}" for vertex in polygon.vertices]
-    seen = [f"sky_east({pair}), sky_north({pair})" for pair in pairs]
-    sides = zip(seen, [*seen[1:], seen[0]], strict=True)
-    crossings = " + ".join(f"CAST(side_crosses({first}, {second}) AS INTEGER)" for first, second in sides)
-    toward = " + ".join(f"sky_toward({pair})" for pair in pairs)
-    return f"({toward} > 0 AND ({crossings}) % 2 = 1)"
-
-
 def _in_constant_polygon_sql(vectors: FloatArray, point: Point) -> str:
     ra0, dec0 = _angles(vectors.sum(axis=0))
     east = np.array([-math.sin(math.radians(ra0)), math.cos(math.radians(ra0)), 0.0])
@@ -379,7 +370,7 @@ def _in_constant_polygon_sql(vectors: FloatArray, point: Point) -> str:
     x, y = vectors @ east / toward, vectors @ north / toward
     here = f"{ra0!r}, {dec0!r}, {point.sql}"
     depth = f"sky_toward({here})"
-    u, v = f"(sky_east({here}) / {depth})", f"(sky_north({here}) / {depth})"
+    u, v = "place.u", "place.v"
     crossings = []
     for (x1, y1), (x2, y2) in zip(
         zip(x, y, strict=True), zip(np.roll(x, -1), np.roll(y, -1), strict=True), strict=True
@@ -392,4 +383,6 @@ def _in_constant_polygon_sql(vectors: FloatArray, point: Point) -> str:
         crossings.append(f"CAST({v} > {low!r} AND {v} <= {high!r} AND {side} AS INTEGER)")
     radius = math.degrees(math.atan(np.hypot(x, y).max()))
     bounds = f"{skip_sql(point, ra0, dec0, radius + _MARGIN_DEG)} AND " if point.can_skip else ""
-    return f"({bounds}{depth} > 0 AND ({' + '.join(crossings) or '0'}) % 2 = 1)"
+    place = f"{{'u': sky_east({here}) / {depth}, 'v': sky_north({here}) / {depth}}}"
+    odd = f"list_transform([{place}], lambda place: ({' + '.join(crossings) or '0'}) % 2 = 1)[1]"
+    return f"({bounds}{depth} > 0 AND {odd})"
