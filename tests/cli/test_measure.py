@@ -237,6 +237,7 @@ def test_earlier_files_are_kept(run: Run, image: Path, catalog: Path, tmp_path: 
         (["--flux-unit", "Jy"], 2, "Jy"),
         (["--plot", "plot.nonsense"], 8, "figures have one of the endings"),
         (["--plot", "plot."], 8, "figures have one of the endings"),
+        (["--plot", "plot.png", "--plugins", "base_PixelFlags"], 2, "There is no flux to plot"),
         (["--ra", "alpha"], 3, "alpha"),
     ],
 )

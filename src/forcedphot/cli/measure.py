@@ -136,7 +136,7 @@ def command(ctx: click.Context, /, image: str | Path, catalog: str | Path, outpu
     """
     from ..driver import ForcedMeasurementDriverTask
     from ..io.catalogs import check_catalog_output, read_catalog, write_catalog
-    from .plots import plot_overview
+    from .plots import flux_name, plot_overview
 
     # Whatever can be wrong is found out before the long part begins.
     check_catalog_output(output, overwrite=options["overwrite"])
@@ -146,6 +146,7 @@ def command(ctx: click.Context, /, image: str | Path, catalog: str | Path, outpu
         from ..display.figures import check_figure_output
 
         check_figure_output(options["plot"], overwrite=options["overwrite"])
+        flux_name([field.name for field in driver.schema])
     hdu = options["hdu"]
     positions = read_catalog(catalog, hdu=int(hdu) if hdu is not None and hdu.isdecimal() else hdu)
     columns = {f"{role}_column_name": name for role, name in find_columns(positions, options).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,18 +29,23 @@ class MeasuredFlux(NamedTuple):
     flagged: BoolArray
 
 
-def find_flux(table: Table) -> MeasuredFlux:
-    """Return the PSF flux of a measured table, or its first flux.
+def flux_name(columns: Sequence[str]) -> str:
+    """Choose the PSF flux among the names of measured columns, or the first flux.
 
     Raises
     ------
     ConfigurationError
-        If it has none.
+        If there is none.
     """
-    names = [name for name in table.colnames if f"{name}Err" in table.colnames and name.lower().endswith("flux")]
+    names = [name for name in columns if f"{name}Err" in columns and name.lower().endswith("flux")]
     if not names:
         raise ConfigurationError("There is no flux to plot; add a plugin that measures one.")
-    name = next((name for name in names if name.startswith("base_PsfFlux_")), names[0])
+    return next((name for name in names if name.startswith("base_PsfFlux_")), names[0])
+
+
+def find_flux(table: Table) -> MeasuredFlux:
+    """Return the flux of a measured table that `flux_name` chooses."""
+    name = flux_name(table.colnames)
     flag = f"{name.rsplit('_', 1)[0]}_flag"
     flagged = np.asarray(table[flag]) if flag in table.colnames else np.zeros(len(table), dtype=bool)
     unit = str(table[name].unit or "")
