@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from forcedphot.errors import ConfigurationError, OutputError
 from forcedphot.survey import simulate
 from forcedphot.survey.images import detector_name
 from forcedphot.survey.instruments import HSC, INSTRUMENTS
-from forcedphot.survey.labels import add_label, check_label
+from forcedphot.survey.labels import add_label, check_label, read_labels
 from forcedphot.survey.plan import SurveyPlan
 from forcedphot.survey.profiles import PROFILES, find_profile, find_size
 from forcedphot.survey.repository import create_repository, open_repository, runs, stored_plan
@@ -213,6 +214,13 @@ def test_a_label_is_that_of_the_same_folder_by_another_path(tmp_path: Path) -> N
     (tmp_path / "link").symlink_to(tmp_path / "survey")
     add_label(tmp_path / "repos.yaml", "dp1", tmp_path / "survey")
     check_label(tmp_path / "repos.yaml", "dp1", tmp_path / "link")
+
+
+def test_labels_that_are_added_at_once_are_all_kept(tmp_path: Path) -> None:
+    index, labels = tmp_path / "repos.yaml", [f"survey_{number}" for number in range(16)]
+    with ThreadPoolExecutor(len(labels)) as pool:
+        list(pool.map(lambda label: add_label(index, label, tmp_path / label), labels))
+    assert read_labels(index) == {label: str(tmp_path / label) for label in labels}
 
 
 def test_an_index_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:

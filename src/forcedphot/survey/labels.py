@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -42,13 +46,25 @@ def add_label(index: Path, label: str, repository: Path) -> None:
     """
     import yaml
 
-    check_label(index, label, repository)
-    labels = read_labels(index)
-    if labels.get(label) == str(repository):
-        return
-    with atomic_output(index, overwrite=True) as temporary:
-        text = yaml.safe_dump({**labels, label: str(repository)}, sort_keys=False)
-        temporary.write_text(text, encoding="utf-8")
+    with _alone_in(index.parent):
+        check_label(index, label, repository)
+        labels = read_labels(index)
+        if labels.get(label) == str(repository):
+            return
+        with atomic_output(index, overwrite=True) as temporary:
+            text = yaml.safe_dump({**labels, label: str(repository)}, sort_keys=False)
+            temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let others who add labels wait: each writes what it has read, and what is its own."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_labels(index: Path) -> dict[str, str]:
