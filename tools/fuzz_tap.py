@@ -42,6 +42,7 @@ _QUERIES = (
     "SELECT '" + "x" * 50_000 + "' FROM TAP_SCHEMA.schemas",
     "SELECT " + "(" * 300 + "1" + ")" * 300,
     "SELECT " + "ABS(" * 55 + "1" + ")" * 55 + " FROM TAP_SCHEMA.schemas",
+    "SELECT " + "SQRT(" * 40 + "1" + ")" * 40 + " FROM TAP_SCHEMA.schemas",
     "SELECT 1" + " + 1" * 3000 + " FROM TAP_SCHEMA.schemas",
     "SELECT 1 FROM TAP_SCHEMA.schemas WHERE 1 = 1" + " OR 1 = 1" * 500,
     "SELECT *" + ", *" * 300 + " FROM TAP_SCHEMA.columns",
