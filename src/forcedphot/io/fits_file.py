@@ -49,9 +49,7 @@ def check_inside(name: object, box: Box, image: Box) -> None:
         If not, or if it is no box of whole pixels.
     """
     if not isinstance(box, Box):
-        raise BoxError(
-            f"The part of an image to read is a forcedphot.conventions.Box, not a {type(box).__name__}."
-        )
+        raise BoxError(f"The part of an image to read is a forcedphot.conventions.Box, not {type(box)}.")
     if not all(isinstance(side, int | np.integer) for side in (box.x0, box.y0, box.width, box.height)):
         raise BoxError(f"A box has whole pixels; this one has {box!r}.")
     if box.width < 1 or box.height < 1 or box.intersection(image) != box:
