@@ -354,3 +354,13 @@ def test_masks_have_no_blank_pixels(tmp_path: Path, kind: Any, dtype: type) -> N
     read: Any = Exposure.read(tmp_path / "plain.fits").mask
     np.testing.assert_array_equal(read.array, bits)
     assert read.array[0, 0] >> read.planes["BAD"] & 1
+
+
+def test_a_wcs_instead_of_one_that_cannot_be_read(tmp_path: Path) -> None:
+    header = tan_wcs().to_header()
+    header["CTYPE1"] = "RA---BON"  # which has to have parameters
+    fits.writeto(tmp_path / "image.fits", np.ones((3, 4)), header)
+    with pytest.raises(FileFormatError, match=r"image\.fits"):
+        Exposure.from_fits(tmp_path / "image.fits")
+    wcs = AstropyWcs(tan_wcs())
+    assert Exposure.from_fits(tmp_path / "image.fits", wcs=wcs).wcs is wcs

@@ -62,7 +62,7 @@ def read_plain_fits(
             "x0": box.x0,
             "y0": box.y0,
             "unit": planes.unit(hdu.header),
-            "wcs": _wcs(header, hdus),
+            "wcs": None if "wcs" in components else _wcs(header, hdus),
             "identity": Identity(instrument=_text(header, "INSTRUME"), physical_filter=_text(header, "FILTER")),
             "metadata": dict(hdu.header.all_items()),
         }
