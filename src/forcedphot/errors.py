@@ -7,6 +7,7 @@ Everything here is about a whole input (a table, an image, a configuration) that
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 
 class ForcedPhotError(Exception):
@@ -108,6 +109,11 @@ class UnknownFieldError(ForcedPhotError, KeyError):
         similar = difflib.get_close_matches(name, known, n=3)
         hint = f"similar ones are {', '.join(similar)}" if similar else f"it has {len(known)} others"
         super().__init__(f"The catalog has no field {name!r}; {hint}.")
+        self._arguments = name, known
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, list[str]]]:
+        """Say how another process makes it."""
+        return type(self), self._arguments
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would quote it

@@ -1,5 +1,7 @@
 """The one schema of the package: fields, aliases, slots, searching, printing."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -47,8 +49,12 @@ def test_the_longest_alias_wins_and_a_field_hides_aliases() -> None:
 
 
 def test_what_is_missing_is_named_with_what_is_similar(schema: Schema) -> None:
-    with pytest.raises(UnknownFieldError, match=r"no field 'base_PsfFlux_flux'; similar ones are .*instFlux"):
+    with pytest.raises(
+        UnknownFieldError, match=r"no field 'base_PsfFlux_flux'; similar ones are .*instFlux"
+    ) as caught:
         schema.find("base_PsfFlux_flux")
+    # Processes hand errors to each other.
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own
     with pytest.raises(KeyError, match="it has 7 others"):
         schema.find("Ω")
 
