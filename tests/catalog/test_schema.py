@@ -54,7 +54,7 @@ def test_what_is_missing_is_named_with_what_is_similar(schema: Schema) -> None:
     ) as caught:
         schema.find("base_PsfFlux_flux")
     # Processes hand errors to each other.
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     with pytest.raises(KeyError, match="it has 7 others"):
         schema.find("Ω")
 
