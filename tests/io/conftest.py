@@ -1,12 +1,14 @@
-"""Small images of lsst.images, made without files and without the LSST stack."""
+"""Small images of lsst.images, made without files and without the LSST stack; changed copies of golden files."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import astropy.wcs
 import numpy as np
 import pytest
+from astropy.io import fits
 
 WIDTH, HEIGHT = 60, 40
 PLANE_NAMES = ("NO_DATA", "SATURATED", "COSMIC_RAY", "BAD", "DETECTED", "SUSPECT", "INTERPOLATED", "STREAK")
@@ -98,3 +100,17 @@ def make_cell_coadd() -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def change(golden: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
+    """Write a changed copy of a golden file."""
+
+    def write(edit: Callable[[Any], None], name: str = "driver/kernel_psf") -> Path:
+        path = tmp_path / "changed.fits"
+        with fits.open(golden(name) / "exposure.fits") as hdus:
+            edit(hdus)
+            hdus.writeto(path)
+        return path
+
+    return write

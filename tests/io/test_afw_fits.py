@@ -170,20 +170,6 @@ def test_identity(case: Case) -> None:
     assert (exposure.identity.visit or 0) == expected["visit_info"]["id"]
 
 
-@pytest.fixture
-def change(golden: Golden, tmp_path: Path) -> Callable[..., Path]:
-    """Write a changed copy of a golden file."""
-
-    def write(edit: Callable[[Any], None], name: str = "driver/kernel_psf") -> Path:
-        path = tmp_path / "changed.fits"
-        with fits.open(golden(name) / "exposure.fits") as hdus:
-            edit(hdus)
-            hdus.writeto(path)
-        return path
-
-    return write
-
-
 Change = Callable[..., Path]
 
 

@@ -18,20 +18,6 @@ from forcedphot.io.read import sniff_format
 Golden = Callable[[str], Path]
 
 
-@pytest.fixture
-def change(golden: Golden, tmp_path: Path) -> Callable[..., Path]:
-    """Write a changed copy of a golden file."""
-
-    def write(edit: Callable[[Any], None], name: str = "driver/kernel_psf") -> Path:
-        path = tmp_path / "changed.fits"
-        with fits.open(golden(name) / "exposure.fits") as hdus:
-            edit(hdus)
-            hdus.writeto(path)
-        return path
-
-    return write
-
-
 Change = Callable[..., Path]
 
 
