@@ -30,7 +30,7 @@ from measuring import keep, print_table
 
 type Figures = dict[str, Any]
 
-N_IMAGES, N_FEW = 6, 2
+N_IMAGES, N_FEW = 12, 2
 N_STARS = 16_700
 DP1_ROWS = 268_796_943
 """Of the table ForcedSource of Data Preview 1: some 17,000 for each of its images."""

@@ -95,6 +95,8 @@ def test_reading_stays_inside_the_data() -> None:
         ("GCOUNT", "one", "GCOUNT is 'one'"),
         ("TFIELDS", 2**31, "TFIELDS is 2147483648"),
         ("ZNAXIS", 2**31, "ZNAXIS is 2147483648"),
+        ("WCSAXES", 2**31, "WCSAXES is 2147483648"),
+        ("A_ORDERB", 100, "A_ORDERB is 100"),
         ("XTENSION", None, "truncated|damaged"),
     ],
 )

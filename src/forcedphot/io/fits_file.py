@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -23,6 +24,8 @@ _EXTENSION = b"XTENSION"
 _MAX_HEADER_BLOCKS = 10_000
 _MAX_HDUS = 10_000
 _MAX_COUNT = 999
+_MAX_WCS_COUNT = 99
+_WCS_COUNT = re.compile(r"WCSAXES[A-Z]?|[AB]P?_ORDER[A-Z]?")
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _EMPTY_PRIMARY = b"".join(
     card.encode().ljust(CARD_LENGTH)
@@ -297,9 +300,12 @@ def _raw_header(stream: IO[bytes], number: int) -> bytes:
 
 
 def _check_counts(header: FitsHeader) -> None:
-    """Raise if there are more columns or dimensions than may be: astropy would count to any number."""
+    """Raise if there is more of anything than may be: astropy and lsst.images would count to any number."""
     for name in ("NAXIS", "ZNAXIS", "TFIELDS"):
         if name in header and _integer(header, name) > _MAX_COUNT:
+            raise FileFormatError(f"its {name} is {header[name]}")
+    for name in filter(_WCS_COUNT.fullmatch, header):
+        if isinstance(header[name], int | float) and header[name] > _MAX_WCS_COUNT:
             raise FileFormatError(f"its {name} is {header[name]}")
 
 
