@@ -7,8 +7,8 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
-# Perturbations are measured in the compiled kernels' tolerance, numpy's int32 has no number 1 << 31, and layouts of
-# arrays are nothing to plain Python.
+# Perturbations are measured in the compiled kernels' tolerance, numpy's int32 has no number 1 << 31, and to plain
+# Python it is nothing how arrays lie in memory.
 _SELECTION = "not reported and not 2147483648 and not layouts and not without_compiling"
 
 
